@@ -1,0 +1,124 @@
+"""What a session tells its listeners: one closed union, also the lines of ``--output-format stream-json``.
+
+Order within a turn: ``SessionStarted`` first; then for each step any number of ``Progress``, ``Reasoning`` and
+``Text``, at most one ``UsageReported``, then a ``ToolCalled`` and its ``ToolReturned`` for each call; ``Failed``
+only directly before ``Finished``; ``Finished`` is last and comes exactly once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from hearth.messages import Usage
+
+Status = Literal["completed", "stopped", "failed"]
+Phase = Literal["starting", "loading", "queued", "prefill"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """A turn begins. ``resumed`` says whether the session has earlier turns."""
+
+    type: ClassVar[str] = "session"
+    session: str
+    model: str
+    directory: str
+    context_length: int
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work that makes no text yet. In ``prefill`` ``done`` of ``total`` tokens are there; ``eta_s`` is -1 when unknown."""
+
+    type: ClassVar[str] = "progress"
+    phase: Phase
+    done: int = 0
+    total: int = 0
+    eta_s: float = -1.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer."""
+
+    type: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of the model's reasoning."""
+
+    type: ClassVar[str] = "reasoning"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A tool is about to run. ``arguments`` is the JSON text as the model wrote it; ``label`` is for people."""
+
+    type: ClassVar[str] = "tool_call"
+    id: str
+    name: str
+    arguments: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool has run. ``text`` is what the model sees, ``shown`` what a person sees (a diff, the first lines)."""
+
+    type: ClassVar[str] = "tool_result"
+    id: str
+    name: str
+    text: str
+    shown: str = ""
+    failed: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """What the step cost; flat in JSON: prompt, reused, new, generated (tokens), prefill_s, decode_s."""
+
+    type: ClassVar[str] = "usage"
+    step: int
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The turn cannot go on. ``source`` says who failed: gateway, engine, agent; ``partial`` is the text so far."""
+
+    type: ClassVar[str] = "error"
+    source: str
+    message: str
+    fix: str = ""
+    exit_code: int = 1
+    partial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn is over."""
+
+    type: ClassVar[str] = "result"
+    status: Status
+    text: str
+    steps: int
+    changed_files: tuple[str, ...]
+    session: str
+
+
+Event = SessionStarted | Progress | Text | Reasoning | ToolCalled | ToolReturned | UsageReported | Failed | Finished
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The event as one object of the stream-json contract, ``type`` first."""
+    fields = asdict(event)
+    if isinstance(event, UsageReported):
+        fields = {"step": event.step, **asdict(event.usage)}
+    return {"type": event.type, **fields}

@@ -1,0 +1,167 @@
+"""One frozen settings tree; each value knows where it came from.
+
+Layers, later wins: defaults, ``config.toml``, environment, command line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hearth.errors import SettingsError
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the daemon listens, and which endpoint the faces talk to."""
+
+    host: str = "127.0.0.1"
+    """TCP address to listen on."""
+    port: int = 8888
+    """TCP port to listen on; 0 listens on the unix socket alone."""
+    url: str = ""
+    """Endpoint that the faces use instead of the local daemon (HEARTH_URL)."""
+    api_key: str = ""
+    """Key for that endpoint (HEARTH_API_KEY)."""
+    idle_exit_s: float = 1800.0
+    """A daemon that a face started exits after this many idle seconds; 0 never."""
+
+
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How engine processes are started."""
+
+    context: int = 0
+    """Context in tokens for each request; 0 takes the model's own, bounded by memory."""
+    slots: int = 2
+    """Parallel sequences."""
+    threads: int = 0
+    """Threads for decoding; 0 takes the physical cores."""
+    load_timeout_s: float = 600.0
+    """How long a load may take without any sign of life."""
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the agent works."""
+
+    max_steps: int = 50
+    """Steps in one turn."""
+    bash_timeout_s: float = 120.0
+    """Default limit for one command."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. ``origin`` maps a dotted name to where its value came from; defaults are left out."""
+
+    model: str = "pilot"
+    """The model that answers."""
+    gateway: GatewaySettings = GatewaySettings()
+    engine: EngineSettings = EngineSettings()
+    agent: AgentSettings = AgentSettings()
+    origin: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+ENVIRONMENT = {
+    "HEARTH_MODEL": "model",
+    "HEARTH_URL": "gateway.url",
+    "HEARTH_API_KEY": "gateway.api_key",
+    "HEARTH_PORT": "gateway.port",
+    "HEARTH_IDLE_EXIT": "gateway.idle_exit_s",
+    "HEARTH_CONTEXT": "engine.context",
+    "HEARTH_SLOTS": "engine.slots",
+    "HEARTH_THREADS": "engine.threads",
+}
+"""Environment variables and the settings that they give."""
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "gateway.port": (0, 65535),
+    "gateway.idle_exit_s": (0, float("inf")),
+    "engine.context": (0, 1 << 24),
+    "engine.slots": (1, 64),
+    "engine.threads": (0, 1024),
+    "engine.load_timeout_s": (1, float("inf")),
+    "agent.max_steps": (1, 100_000),
+    "agent.bash_timeout_s": (0.1, 86_400),
+}
+
+
+def load_settings(
+    config_file: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """Merge the layers into one tree.
+
+    ``flags`` maps dotted names to values given on the command line. Raises SettingsError naming the value's origin.
+    """
+    values: dict[str, tuple[Any, str]] = {}
+    for name, value in _read_file(config_file).items():
+        values[name] = (value, str(config_file))
+    for variable, name in ENVIRONMENT.items():
+        if text := environment.get(variable):
+            values[name] = (text, variable)
+    for name, value in (flags or {}).items():
+        values[name] = (value, "command line")
+    tree: dict[str, Any] = {}
+    for name, (value, origin) in values.items():
+        _place(tree, name, _convert(name, value, origin))
+    settings = msgspec.convert(tree, Settings)
+    return msgspec.structs.replace(settings, origin={name: origin for name, (_, origin) in values.items()})
+
+
+def _read_file(config_file: Path) -> dict[str, Any]:
+    try:
+        text = config_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {config_file}: {error}", f"mend or remove {config_file}") from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{config_file} is not TOML: {error}", f"mend or remove {config_file}") from error
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{inner}": deep for inner, deep in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def _convert(name: str, value: Any, origin: str) -> Any:
+    section, _, leaf = name.rpartition(".")
+    owner: Any = Settings
+    for part in filter(None, section.split(".")):
+        owner = _field_type(owner, part)
+    kind = _field_type(owner, leaf) if owner is not None and name != "origin" else None
+    if kind is None:
+        raise SettingsError(f"unknown setting {name!r} in {origin}", "hearth doctor lists the known ones")
+    try:
+        converted = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            f"setting {name} = {value!r} from {origin}: {error}", f"give {name} another value"
+        ) from error
+    low, high = _RANGES.get(name, (float("-inf"), float("inf")))
+    if isinstance(converted, int | float) and not low <= converted <= high:
+        raise SettingsError(
+            f"setting {name} = {value!r} from {origin}: must be from {low:g} to {high:g}", f"give {name} another value"
+        )
+    return converted
+
+
+def _field_type(owner: Any, name: str) -> Any:
+    if not (isinstance(owner, type) and issubclass(owner, msgspec.Struct)):
+        return None
+    for field in msgspec.structs.fields(owner):
+        if field.name == name:
+            return field.type
+    return None
+
+
+def _place(tree: dict[str, Any], name: str, value: Any) -> None:
+    *sections, leaf = name.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+    tree[leaf] = value

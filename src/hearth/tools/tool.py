@@ -1,0 +1,67 @@
+"""What a tool is: a name, typed parameters, a description, and one coroutine that never raises for a bad call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from hearth.messages import ToolSpec
+
+Params = TypeVar("Params", bound=msgspec.Struct, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gives back: one part for the model, one for the person.
+
+    ``changed`` names the project files that the tool itself wrote.
+    """
+
+    for_model: str
+    for_person: str = ""
+    failed: bool = False
+    changed: tuple[str, ...] = ()
+
+
+class Tool(Protocol[Params]):
+    """One tool. ``run`` MUST NOT raise for what the model or the project did wrong: it returns a failed result.
+
+    ``params`` is the type that ``run`` takes; the toolbox checks a call's arguments against it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that the model calls."""
+        ...
+
+    @property
+    def params(self) -> type[msgspec.Struct]:
+        """The type of the parameters."""
+        ...
+
+    def label(self, params: Params, /) -> str:
+        """The call in a few words for a person, without the tool's name."""
+        ...
+
+    async def run(self, params: Params, /) -> ToolResult:
+        """Do it. Cancellation must leave no process and no half-written file."""
+        ...
+
+
+def describe_tool(tool: Tool[Any]) -> ToolSpec:
+    """What the model is told of a tool: the text of ``NAME.md`` and a schema as small as it can be."""
+    text = resources.files("hearth.tools").joinpath(f"{tool.name}.md").read_text(encoding="utf-8").strip()
+    return ToolSpec(tool.name, text, _schema(tool.params))
+
+
+def _schema(params: type[msgspec.Struct]) -> dict[str, Any]:
+    whole = msgspec.json.schema(params)
+    found = whole["$defs"][params.__name__]
+    properties = {
+        name: {key: value for key, value in field.items() if key not in ("default", "title")}
+        for name, field in found["properties"].items()
+    }
+    return {"type": "object", "properties": properties, "required": found.get("required", [])}

@@ -1,0 +1,42 @@
+"""The tools of one session: schemas out, calls in. Never raises for what a model wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hearth.messages import ToolCall, ToolSpec
+from hearth.tools.tool import Tool, ToolResult, describe_tool
+
+
+class Toolbox:
+    """A frozen list of tools, in the order given: the order is part of the prompt and never changes in a session."""
+
+    def __init__(self, tools: Sequence[Tool[Any]]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self.specs: tuple[ToolSpec, ...] = tuple(describe_tool(tool) for tool in tools)
+
+    def label(self, call: ToolCall) -> str:
+        """The call in a few words for a person; the raw arguments if they cannot be read."""
+        checked = self._check(call)
+        return call.arguments if isinstance(checked, ToolResult) else checked[0].label(checked[1])
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run a call; an unknown tool or wrong arguments give a failed result that says what would be right."""
+        checked = self._check(call)
+        if isinstance(checked, ToolResult):
+            return checked
+        tool, params = checked
+        return await tool.run(params)
+
+    def _check(self, call: ToolCall) -> tuple[Tool[Any], msgspec.Struct] | ToolResult:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return ToolResult(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools)}", failed=True)
+        try:
+            params = msgspec.json.decode(call.arguments or "{}", type=tool.params)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return ToolResult(f"{call.name} did not run, its arguments are wrong: {error}", failed=True)
+        return tool, params

@@ -1,0 +1,41 @@
+"""Cut long output so that it fits a small context, and say what was cut."""
+
+from __future__ import annotations
+
+LONGEST_OUTPUT = 10_000
+"""Characters of one tool result (the bound that made a 20B model finish, arXiv 2604.00362)."""
+LONGEST_LINE = 1_000
+"""Characters of one line: minified files and progress bars carry nothing beyond."""
+
+
+def keep_ends(text: str, limit: int = LONGEST_OUTPUT) -> str:
+    """Keep the first half and the last half: a command's cause is often at the start, its verdict at the end."""
+    text = cut_lines(text)
+    if len(text) <= limit:
+        return text
+    head_end = text.rfind("\n", 0, limit // 2) + 1 or limit // 2
+    tail_start = text.find("\n", len(text) - limit // 2) + 1 or len(text) - limit // 2
+    cut = text[head_end:tail_start]
+    return f"{text[:head_end]}[{cut.count(chr(10))} lines, {len(cut):,} characters cut here]\n{text[tail_start:]}"
+
+
+def keep_start(lines: list[str], limit: int = LONGEST_OUTPUT) -> tuple[list[str], int]:
+    """The first lines that fit into ``limit`` characters, and how many lines were left out."""
+    used = 0
+    for index, line in enumerate(lines):
+        used += len(line) + 1
+        if used > limit and index > 0:
+            return lines[:index], len(lines) - index
+    return lines, 0
+
+
+def cut_lines(text: str, limit: int = LONGEST_LINE) -> str:
+    """Shorten each line that is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    return "\n".join(cut_line(line, limit) for line in text.split("\n"))
+
+
+def cut_line(line: str, limit: int = LONGEST_LINE) -> str:
+    """Shorten one line and say by how much."""
+    return line if len(line) <= limit else f"{line[:limit]} [{len(line) - limit:,} characters cut]"

@@ -1,0 +1,215 @@
+"""The project's files behind a path guard.
+
+Every path is walked from the root folder's descriptor with O_NOFOLLOW, one component at a time: neither ``..`` nor a
+symlink can lead outside, whoever changes the tree meanwhile (the portable form of openat2(RESOLVE_BENEATH)).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from hearth.errors import WorkspaceError
+
+LARGEST_TEXT = 8 * 1024 * 1024
+"""Bytes of the largest file that is read whole (to edit or search it)."""
+
+SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache"}
+    | {".ruff_cache", ".tox", ".hearth", ".hypothesis"}
+)
+"""Folders that a walk leaves out: they hold what tools made, not what people wrote."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Workspace:
+    """The files below one root folder. Paths are given and returned relative to it, with ``/``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._given = root.absolute()
+
+    def relative(self, path: str) -> str:
+        """The path as we name it: relative, normalised. Raises WorkspaceError if it leaves the root."""
+        if "\0" in path:
+            raise WorkspaceError("a path cannot contain a NUL byte")
+        pure = PurePosixPath(path or ".")
+        if pure.is_absolute():
+            for base in (self.root, self._given):
+                if pure.is_relative_to(base):
+                    pure = pure.relative_to(base)
+                    break
+            else:
+                raise WorkspaceError(f"{path} is outside the project", "use a path relative to the project folder")
+        if ".." in pure.parts:
+            raise WorkspaceError(f"{path}: '..' is not allowed", "use a path relative to the project folder")
+        return str(pure)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there; False for one that the guard refuses."""
+        try:
+            self.stat(path)
+        except WorkspaceError:
+            return False
+        return True
+
+    def stat(self, path: str) -> os.stat_result:
+        """The file's status, not following a symlink."""
+        name = self.relative(path)
+        with _explained(name), self._parent(name) as (folder, leaf):
+            found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISLNK(found.st_mode):
+            raise WorkspaceError(f"{name} is a symlink", "name the file that it points to")
+        return found
+
+    def open(self, path: str) -> int:
+        """A read-only descriptor of a regular file; the caller closes it."""
+        name = self.relative(path)
+        with _explained(name), self._parent(name) as (folder, leaf):
+            # O_NONBLOCK: opening a FIFO must not wait for a writer.
+            descriptor = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        kind = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(kind):
+            os.close(descriptor)
+            what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
+            raise WorkspaceError(f"{name} is {what}")
+        return descriptor
+
+    def read_bytes(self, path: str, limit: int = LARGEST_TEXT) -> bytes:
+        """The whole file. Raises WorkspaceError if it has more than ``limit`` bytes."""
+        descriptor = self.open(path)
+        with os.fdopen(descriptor, "rb") as file:
+            size = os.fstat(descriptor).st_size
+            if size > limit:
+                raise WorkspaceError(
+                    f"{self.relative(path)} is too large ({size:,} bytes, limit {limit:,})",
+                    "use bash with head, tail, grep or sed",
+                )
+            return file.read()
+
+    def read_text(self, path: str) -> str:
+        """The whole file as UTF-8, line ends untouched. Raises WorkspaceError if it is binary or not UTF-8."""
+        data = self.read_bytes(path)
+        name = self.relative(path)
+        if b"\0" in data[:8192]:
+            raise WorkspaceError(f"{name} is binary ({len(data):,} bytes)", "use bash to look at it")
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise WorkspaceError(
+                f"{name} is not UTF-8 (byte {error.start})", "convert it first, for example with iconv"
+            ) from error
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write the file atomically (temporary file, fsync, rename), creating folders; an existing mode is kept."""
+        name = self.relative(path)
+        with _explained(name), self._parent(name, create=True) as (folder, leaf):
+            mode = 0o666 & ~_umask()
+            try:
+                found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                pass
+            else:
+                if not stat.S_ISREG(found.st_mode):
+                    what = "a symlink" if stat.S_ISLNK(found.st_mode) else "not a regular file"
+                    raise WorkspaceError(f"{name} is {what}", "name a regular file")
+                mode = stat.S_IMODE(found.st_mode)
+            _replace(folder, leaf, text.encode("utf-8"), mode)
+
+    def walk(self, path: str = ".") -> Iterator[str]:
+        """The files below a folder, sorted; symlinks and SKIPPED_FOLDERS are left out. A file yields itself."""
+        name = self.relative(path)
+        if stat.S_ISREG(self.stat(name).st_mode):
+            yield name
+            return
+        yield from self._walk(name)
+
+    def _walk(self, name: str) -> Iterator[str]:
+        with _explained(name), self._parent(name) as (parent, leaf):
+            folder = os.open(leaf, _FOLDER, dir_fd=parent)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False))
+                    for entry in entries
+                )
+        finally:
+            os.close(folder)
+        for entry_name, is_folder, is_file in found:
+            inner = entry_name if name == "." else f"{name}/{entry_name}"
+            if is_file:
+                yield inner
+            elif is_folder and entry_name not in SKIPPED_FOLDERS:
+                try:
+                    yield from self._walk(inner)
+                except WorkspaceError:
+                    continue  # an unreadable or vanished folder must not end the walk
+
+    @contextmanager
+    def _parent(self, name: str, create: bool = False) -> Iterator[tuple[int, str]]:
+        *folders, leaf = PurePosixPath(name).parts or (".",)
+        current = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in folders:
+                try:
+                    inner = os.open(part, _FOLDER, dir_fd=current)
+                except FileNotFoundError:
+                    if not create:
+                        raise
+                    os.mkdir(part, dir_fd=current)
+                    inner = os.open(part, _FOLDER, dir_fd=current)
+                os.close(current)
+                current = inner
+            yield current, leaf
+        finally:
+            os.close(current)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        match error.errno:
+            case errno.ENOENT:
+                raise WorkspaceError(f"{name} does not exist") from error
+            case errno.ELOOP:
+                raise WorkspaceError(f"{name} is or passes through a symlink", "name the real path") from error
+            case errno.ENOTDIR:
+                raise WorkspaceError(f"{name}: a part of the path is a file or a symlink") from error
+            case errno.ENAMETOOLONG:
+                raise WorkspaceError(f"{name[:60]}…: the path is too long") from error
+            case _:
+                raise WorkspaceError(f"{name}: {error.strerror}") from error
+
+
+def _replace(folder: int, leaf: str, data: bytes, mode: int) -> None:
+    temporary = f".{leaf[:100]}.{secrets.token_hex(4)}.tmp"
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+
+
+def _umask() -> int:
+    # Read once per write: Python offers no way to read the mask without setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
