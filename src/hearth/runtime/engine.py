@@ -1,0 +1,120 @@
+"""What an engine is: one running model that speaks llama-server's HTTP.
+
+The gateway knows engines only through this file, so that embedded llama.cpp, an external server and the pretending
+engine are interchangeable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from hearth.weights.store import ModelCard
+
+
+class EngineState(StrEnum):
+    """Where an engine is in its life. ``failed`` and ``stopped`` are ends: a new engine is made instead."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an engine answers. ``socket`` is a unix socket, or None when ``url`` alone leads there.
+
+    ``url`` is the base without a trailing slash (``http://engine`` over a unix socket); ``api_key`` goes into
+    ``Authorization: Bearer``, empty when none is asked for.
+    """
+
+    socket: Path | None
+    url: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """A sign of life from an engine that starts.
+
+    ``phase`` is ``waiting`` (another model is busy), ``stopping`` (another model makes room), ``loading`` or
+    ``ready``; ``elapsed_s`` counts from the start of that phase; ``detail`` is one line for a person, may be empty.
+    """
+
+    model: str
+    phase: str
+    elapsed_s: float
+    detail: str = ""
+
+
+Tell = Callable[[LoadProgress], None]
+"""Who is told of progress. It MUST NOT block and MUST NOT raise."""
+
+
+class Engine(Protocol):
+    """One model in one process.
+
+    An engine is started once. After ``stopped`` or ``failed`` it is thrown away, never started again.
+    Callers MUST NOT inspect ``state`` before they call: each method says what it does in which state.
+    """
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that it serves."""
+        ...
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers. Known before the start; it answers only while ``ready``."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that one request may hold, prompt and answer together. 0 until ``ready``; MUST be the engine's own
+        figure, never the wished one."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Parallel sequences; 0 until ``ready``."""
+        ...
+
+    @property
+    def state(self) -> EngineState:
+        """Where it is in its life. MUST turn ``failed`` by itself when the process dies unasked."""
+        ...
+
+    @property
+    def cause(self) -> str:
+        """Why it ``failed``, in one line; empty otherwise."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process while there is one."""
+        ...
+
+    async def start(self, tell: Tell) -> None:
+        """Load the model and return when it answers.
+
+        MUST raise ModelUnavailable, CorruptModel or EngineFailed with a clear cause when it cannot, and MUST then
+        have no process left. MUST NOT give up while signs of life arrive. Cancelled half-way, it MUST end its process.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the process, and every process that it started; return when they are gone.
+
+        MUST be safe in every state and when called twice at once. MUST NOT raise, and MUST NOT leave files behind
+        in the runtime folder.
+        """
+        ...
+
+    async def wait(self) -> None:
+        """Return when the process is gone, asked or not. MUST NOT raise."""
+        ...

@@ -1,0 +1,166 @@
+"""Who runs: starts the engine that a request needs, shares it, and stops it only when nobody uses it.
+
+This file alone names concrete engine classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hearth.errors import EngineFailed
+from hearth.paths import Paths
+from hearth.runtime.embedded import EmbeddedEngine
+from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.process import resident_bytes
+from hearth.settings import EngineSettings, Settings
+from hearth.weights.store import ModelCard, Store
+
+MakeEngine = Callable[[ModelCard, EngineSettings, Paths], Engine]
+
+_WAITING_BEAT_S = 1.0
+
+
+class _Seat:
+    """A loaded (or loading) engine and those who use it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.since = time.time()
+        self.users = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.listeners: list[Tell] = []
+        self.load = asyncio.create_task(engine.start(self._tell_all))
+        # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
+        self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _tell_all(self, progress: LoadProgress) -> None:
+        for tell in self.listeners:
+            tell(progress)
+
+    def take(self) -> None:
+        self.users += 1
+        self.idle.clear()
+
+    def leave(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.idle.set()
+
+    async def ready(self, tell: Tell) -> Engine:
+        """Wait for the load, which goes on when this caller is cancelled: another may want it, or come back."""
+        self.listeners.append(tell)
+        try:
+            await asyncio.shield(self.load)
+        finally:
+            self.listeners.remove(tell)
+        return self.engine
+
+
+class Supervisor:
+    """The engines of one daemon. One model is loaded at a time: a second name waits until the first is idle, in order
+    of arrival, and takes its place."""
+
+    def __init__(self, settings: Settings, paths: Paths, make_engine: MakeEngine = EmbeddedEngine) -> None:
+        """``make_engine`` is called for each start; it MUST NOT start anything itself."""
+        self._settings = settings.engine
+        self._paths = paths
+        self._make_engine = make_engine
+        self._store = Store(paths.models)
+        self._seat: _Seat | None = None
+        self._door = asyncio.Lock()
+        self._closed = False
+
+    def cards(self) -> list[ModelCard]:
+        """Every model that can be asked for."""
+        return self._store.cards()
+
+    async def ready(self, name: str, tell: Tell) -> Engine:
+        """Start the model's engine if it does not run, and return it. Raises as ``lease`` does."""
+        async with self.lease(name, tell) as engine:
+            return engine
+
+    @asynccontextmanager
+    async def lease(self, name: str, tell: Tell) -> AsyncIterator[Engine]:
+        """An engine that is ready and stays while the context is open.
+
+        Concurrent callers share one start; an engine that failed is replaced by a new one. ``tell`` hears of
+        progress until the engine is there. Raises ModelUnavailable, CorruptModel or EngineFailed.
+        """
+        card = self._store.resolve(name)
+        async with self._door:
+            if self._closed:
+                raise EngineFailed("the daemon is stopping", "run the command again")
+            seat = await self._seat_for(card, tell)
+            seat.take()
+        try:
+            yield await seat.ready(tell)
+        finally:
+            seat.leave()
+
+    async def _seat_for(self, card: ModelCard, tell: Tell) -> _Seat:
+        """The seat of this model. The door is held: whoever comes later waits behind, so no model starves."""
+        seat = self._seat
+        if seat is not None and seat.engine.card.name == card.name and _usable(seat.engine):
+            return seat
+        if seat is not None:
+            if _usable(seat.engine):
+                await _drained(seat, card.name, tell)
+            tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
+            await _end(seat)
+        self._seat = _Seat(self._make_engine(card, self._settings, self._paths))
+        return self._seat
+
+    def report(self) -> list[dict[str, Any]]:
+        """One record for each engine: model, state, pid, context (tokens), slots, rss_bytes (None when unknown),
+        since (seconds since the epoch), users, cause."""
+        if self._seat is None:
+            return []
+        engine = self._seat.engine
+        return [
+            {
+                "model": engine.card.name,
+                "state": str(engine.state),
+                "pid": engine.pid,
+                "context": engine.context_length,
+                "slots": engine.slots,
+                "rss_bytes": resident_bytes(engine.pid) if engine.pid else None,
+                "since": self._seat.since,
+                "users": self._seat.users,
+                "cause": engine.cause,
+            }
+        ]
+
+    async def close(self) -> None:
+        """Stop every engine, busy or not, and refuse what comes after. Safe to call twice."""
+        self._closed = True
+        if self._seat is not None:
+            await _end(self._seat)
+
+
+def _usable(engine: Engine) -> bool:
+    return engine.state in (EngineState.STOPPED, EngineState.STARTING, EngineState.READY)
+
+
+async def _drained(seat: _Seat, wanted: str, tell: Tell) -> None:
+    """Wait until nobody uses the seat, telling the caller of it."""
+    began = time.monotonic()
+    while not seat.idle.is_set():
+        elapsed = time.monotonic() - began
+        tell(LoadProgress(wanted, "waiting", elapsed, f"{seat.engine.card.name} is busy"))
+        try:
+            async with asyncio.timeout(_WAITING_BEAT_S):
+                await seat.idle.wait()
+        except TimeoutError:
+            continue
+
+
+async def _end(seat: _Seat) -> None:
+    """Stop the seat's engine. The load is cancelled first: a cancelled start ends its own process."""
+    seat.load.cancel()
+    await asyncio.wait([seat.load])
+    await asyncio.shield(seat.engine.stop())
