@@ -1,0 +1,56 @@
+# Everything here needs only Python 3.11-3.13, git and make: each target makes .venv and installs what it needs.
+# PYTHON=/path/to/python3.12 chooses the interpreter.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check format lock bench pilot bench-pilot
+BIN := .venv/bin
+RUN := .venv/.hearth-run
+DEV := .venv/.hearth-dev
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /\1\t/' | expand -t 14
+
+setup: $(DEV)  ## .venv with everything for work on hearth
+
+demo: $(RUN)  ## the whole system on a sample project, with the model in the package
+	@$(BIN)/hearth demo
+
+test: check  ## check, then the whole suite with coverage (fails under 85 % of lines)
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-fast: $(DEV)  ## the suite without its slow tests
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: $(DEV)  ## lint, format, types, import rules, lock
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/lock.py --check
+
+format: $(DEV)  ## put the code in the one format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(DEV)  ## resolve the lock files again after a change of dependencies (needs uv)
+	$(BIN)/python scripts/lock.py
+
+bench: $(DEV)  ## start-up, prompt weight and speed, printed and written to docs/bench.md
+	$(BIN)/python -m bench
+
+pilot: $(DEV)  ## train the model in the package again, from nothing (hours)
+	$(BIN)/python -m pip install --quiet -e '.[pilot]'
+	$(BIN)/python -m hearth.pilot.data
+	$(BIN)/python -m hearth.pilot.train
+	$(BIN)/python -m hearth.pilot.export
+
+bench-pilot: $(DEV)  ## 200 held-out chores as real sessions; writes docs/pilot.md
+	$(BIN)/python -m hearth.pilot.evaluate
+
+$(RUN): requirements.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh run
+
+$(DEV): requirements.lock requirements-dev.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh dev
