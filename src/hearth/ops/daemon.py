@@ -1,0 +1,150 @@
+"""The daemon's life seen from outside: is it there, start it in the background, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hearth.errors import DaemonUnavailable
+from hearth.ops.local import ask
+from hearth.ops.record import home_is_taken, read_record
+from hearth.paths import Paths
+from hearth.settings import Settings
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 20.0
+LOOK_PAUSE_S = 0.05
+
+
+async def ensure_daemon(
+    paths: Paths, settings: Settings, environment: Mapping[str, str], tell: Callable[[str], None]
+) -> None:
+    """Return when a daemon answers on ``paths.socket``; start one in the background when none does.
+
+    ``tell`` gets one short line about what is waited for, about once a second, and only when something is waited
+    for. Does nothing when ``settings.gateway.url`` names another endpoint. Several faces may call at once: one
+    daemon is started. Raises StateError when the home cannot be written, DaemonUnavailable with the last line of
+    the log otherwise.
+    """
+    if settings.gateway.url or await is_alive(paths.socket):
+        return
+    paths.ensure()
+    started = time.monotonic()
+    told = 0
+    child: subprocess.Popen[bytes] | None = None
+    with contextlib.ExitStack() as held:
+        while not await is_alive(paths.socket):
+            waited = time.monotonic() - started
+            if child is None and not home_is_taken(paths) and _take_start_lock(paths, held):
+                child = _spawn(paths, environment)
+            if child is not None and child.poll() is not None and not home_is_taken(paths):
+                raise DaemonUnavailable(f"the daemon did not start: {_last_line(log_file(paths))}", "run: hearth logs")
+            if waited > START_LIMIT_S:
+                raise _silent(paths)
+            if waited >= told:
+                tell(f"starting the daemon · {told} s" if told else "starting the daemon")
+                told += 1
+            await asyncio.sleep(LOOK_PAUSE_S)
+
+
+async def is_alive(socket: Path, timeout_s: float = 2.0) -> bool:
+    """Whether a daemon answers its health check on this socket."""
+    try:
+        return (await ask(socket, "GET", "/health", timeout_s=timeout_s)).status == 200
+    except (OSError, TimeoutError):
+        return False
+
+
+async def stop_daemon(paths: Paths, tell: Callable[[str], None]) -> bool:
+    """Stop the daemon of this home: asked first, then signalled, then killed. False when none runs.
+
+    Returns when its process has let go of the home. Raises DaemonUnavailable when it cannot be stopped.
+    """
+    if not home_is_taken(paths):
+        return False
+    record = read_record(paths)
+    with contextlib.suppress(OSError, TimeoutError):
+        await ask(paths.socket, "POST", "/hearth/stop")
+        if await _gone(paths, STOP_LIMIT_S):
+            return True
+    if record is None:
+        raise DaemonUnavailable("the daemon holds its home but does not say who it is", "run: hearth logs")
+    for number, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
+        tell(f"the daemon does not answer: {number.name} to pid {record.pid}")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(record.pid, number)
+        if await _gone(paths, limit_s):
+            return True
+    raise DaemonUnavailable(f"pid {record.pid} does not stop", f"run: kill -9 {record.pid}")
+
+
+def log_file(paths: Paths) -> Path:
+    """The daemon's log."""
+    return paths.logs / "daemon.log"
+
+
+def _spawn(paths: Paths, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a daemon in a session of its own; what it says before its log is open goes to the log file too.
+
+    ``-P`` and the working folder keep modules of the project that the person works on from being imported.
+    """
+    passed = dict(environment)
+    if home := passed.get("HEARTH_HOME"):
+        passed["HEARTH_HOME"] = str(Path(home).expanduser().absolute())
+    log = os.open(log_file(paths), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "hearth", "serve", "--background"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=passed,
+            cwd=paths.data,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _take_start_lock(paths: Paths, held: contextlib.ExitStack) -> bool:
+    """Be the one face that starts the daemon. The lock is let go when ``held`` closes or this process ends."""
+    descriptor = os.open(paths.runtime / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    held.callback(os.close, descriptor)
+    return True
+
+
+async def _gone(paths: Paths, limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while home_is_taken(paths):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_PAUSE_S)
+    return True
+
+
+def _silent(paths: Paths) -> DaemonUnavailable:
+    record = read_record(paths)
+    if record is None:
+        return DaemonUnavailable(f"the daemon did not answer within {START_LIMIT_S:.0f} s", "run: hearth logs")
+    return DaemonUnavailable(f"the daemon (pid {record.pid}) runs but does not answer", "run: hearth stop")
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_bytes()[-4096:].decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip() if lines else "it left no word"
