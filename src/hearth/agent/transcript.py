@@ -1,0 +1,283 @@
+"""A session on disk: append-only JSON lines, one file a session, safe against a crash at any byte.
+
+    {"type": "session", "version": 1, "created": "…", …frame}          first, written with the file
+    {"type": "message", "message": {…}}                                 user or assistant
+    {"type": "call", "id": "…", "name": "…"}                            a call is about to run
+    {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …}
+    {"type": "usage", "prompt": …, "reused": …, …}
+    {"type": "turn", "status": "…", "partial": "…"}                     a turn is over; partial: text without an answer
+
+A line counts when it ends with a line feed and is JSON. What follows the last such line is a torn tail: it is moved
+aside when the session is opened. A call without a result was cut off by a crash; it is never run again, the model is
+told that nobody knows how it ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hearth.agent.context import Frame
+from hearth.errors import StateError, TranscriptError
+from hearth.events import Status
+from hearth.llm.request import Request
+from hearth.messages import Message, ToolCall, Usage
+from hearth.tools.tool import ToolResult
+
+VERSION = 1
+UNKNOWN = "outcome unknown: hearth stopped while this ran; look before you run it again"
+NOT_RUN = "not run: hearth stopped before"
+NO_ANSWER = "[no answer: the turn was interrupted]"
+
+
+class Transcript:
+    """One open session: its messages in memory, and the file that holds them. Locked against other processes."""
+
+    def __init__(self, path: Path, descriptor: int, frame: Frame, records: list[dict[str, Any]], size: int) -> None:
+        """For ``create_transcript`` and ``open_transcript``; ``size`` is the length of what is valid, in bytes."""
+        self.path = path
+        self.frame = frame
+        self.messages: list[Message] = []
+        self._descriptor = descriptor
+        self._size = size
+        self._begun: set[str] = set()
+        self._partial = ""
+        for record in records:
+            self._replay(record)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether something was said before."""
+        return bool(self.messages)
+
+    def request(self) -> Request:
+        """The next request: everything said so far."""
+        return self.frame.request(self.messages)
+
+    def begin_turn(self, prompt: str) -> None:
+        """Append the user's prompt; what a crash or an interruption left open is closed first."""
+        for call in self._open_calls():
+            word = UNKNOWN if call.id in self._begun else NOT_RUN
+            self.end_call(call, ToolResult(word, failed=True), 0.0)
+        if self.messages and self.messages[-1].role != "assistant":
+            # Many templates refuse a user message that follows a user message or a tool result.
+            self.add(Message("assistant", f"{self._partial}\n{NO_ANSWER}" if self._partial else NO_ANSWER))
+        self.add(Message("user", prompt))
+
+    def add(self, message: Message) -> None:
+        """Append a message of the model or the user."""
+        self._append({"type": "message", "message": message.to_wire()})
+
+    def begin_call(self, call: ToolCall) -> None:
+        """Note that a call is about to run."""
+        self._append({"type": "call", "id": call.id, "name": call.name})
+
+    def end_call(self, call: ToolCall, result: ToolResult, seconds: float) -> None:
+        """Append a call's result. The tool message is ``for_model``, exactly."""
+        message = Message("tool", result.for_model, tool_call_id=call.id)
+        record = {"type": "result", "message": message.to_wire(), "failed": result.failed}
+        self._append({**record, "changed": list(result.changed), "seconds": seconds})
+
+    def add_usage(self, usage: Usage) -> None:
+        """Note what a step cost."""
+        self._append({"type": "usage", **asdict(usage)}, sync=False)
+
+    def end_turn(self, status: Status, partial: str) -> None:
+        """Note how a turn ended; ``partial`` is text that did not become an answer."""
+        self._append({"type": "turn", "status": status, "partial": partial})
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        os.close(self._descriptor)
+
+    def _append(self, record: dict[str, Any], sync: bool = True) -> None:
+        line = encode_line(record)
+        try:
+            written = 0
+            while written < len(line):
+                written += os.pwrite(self._descriptor, line[written:], self._size + written)
+            if sync:
+                os.fsync(self._descriptor)
+        except OSError as error:
+            # Half a line must not stay where the next one would follow it.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise StateError(f"cannot write {self.path}: {error.strerror}", "make room on the disk") from error
+        self._size += len(line)
+        self._replay(record)
+
+    def _replay(self, record: dict[str, Any]) -> None:
+        match record["type"]:
+            case "message" | "result":
+                self.messages.append(Message.from_wire(record["message"]))
+                self._partial = ""
+            case "call":
+                self._begun.add(record["id"])
+            case "turn":
+                self._partial = record["partial"]
+
+    def _open_calls(self) -> list[ToolCall]:
+        answered: set[str] = set()
+        for message in reversed(self.messages):
+            if message.role == "tool":
+                answered.add(message.tool_call_id)
+            elif message.role == "assistant":
+                return [call for call in message.tool_calls if call.id not in answered]
+            else:
+                break
+        return []
+
+
+def create_transcript(folder: Path, frame: Frame, created: datetime) -> Transcript:
+    """Start a session's file with its frame in it. Raises StateError when the folder cannot be written."""
+    path = folder / f"{frame.session}.jsonl"
+    line = encode_line(
+        {"type": "session", "version": VERSION, "created": created.isoformat(timespec="seconds"), **frame.to_record()}
+    )
+    # Written aside and renamed: a session's file is never without its first line.
+    temporary = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+        _lock(descriptor, path)
+        temporary.rename(path)
+        _sync_folder(folder)
+    except OSError as error:
+        raise StateError(f"cannot write {path}: {error.strerror}", "run: hearth doctor") from error
+    return Transcript(path, descriptor, frame, [], len(line))
+
+
+def open_transcript(folder: Path, session: str) -> Transcript:
+    """Open a session to go on with it; a torn tail is moved to ``ID.torn-N`` beside the file.
+
+    ``session`` may be the start of an id if only one session has it. Raises TranscriptError when there is none, when
+    it is in use, or when it is damaged before its last lines.
+    """
+    path = _find(folder, session)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise TranscriptError(f"cannot open {path}: {error.strerror}", f"run: chmod u+rw {path}") from error
+    try:
+        _lock(descriptor, path)
+        data = path.read_bytes()
+        records, size = read_records(data, path)
+        frame = _read_frame(records, path)
+        if size < len(data):
+            _set_aside(path, data[size:])
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        try:
+            return Transcript(path, descriptor, frame, records[1:], size)
+        except (KeyError, TypeError) as error:
+            raise TranscriptError(f"{path} holds a record that this version does not know", _elsewhere(path)) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def latest_session(folder: Path, directory: Path) -> str:
+    """The id of the session last used in this project folder. Raises TranscriptError if there is none."""
+    for path in sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+            if json.loads(file.readline())["directory"] == str(directory):
+                return path.stem
+    raise TranscriptError(f"no session was held in {directory} yet", "start one with: hearth run PROMPT")
+
+
+def new_session_id(now: datetime) -> str:
+    """An id that sorts by time."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def encode_line(record: dict[str, Any]) -> bytes:
+    """One line of the file. Pure ASCII: even lone surrogates come back as they were."""
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def read_records(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The records, and where what is valid ends. Raises TranscriptError when valid lines follow a broken one."""
+    records: list[dict[str, Any]] = []
+    size = position = broken = 0
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        position += len(line)
+        record = _decode(line)
+        if record is None:
+            broken = broken or number
+        elif broken:
+            raise TranscriptError(f"{path} is damaged at line {broken}", _elsewhere(path))
+        else:
+            records.append(record)
+            size = position
+    return records, size
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "type" in record else None
+
+
+def _read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
+    if not records or records[0]["type"] != "session":
+        raise TranscriptError(f"{path} does not start with a session", _elsewhere(path))
+    if records[0].get("version") != VERSION:
+        version = records[0].get("version")
+        raise TranscriptError(f"{path} is of version {version}, this hearth reads {VERSION}", "update hearth")
+    try:
+        return Frame.from_record(records[0])
+    except (KeyError, TypeError) as error:
+        raise TranscriptError(f"{path} does not start with a whole session record", _elsewhere(path)) from error
+
+
+def _find(folder: Path, session: str) -> Path:
+    exact = folder / f"{session}.jsonl"
+    if session and "/" not in session and exact.is_file():
+        return exact
+    found = [path for path in folder.glob("*.jsonl") if session and path.stem.startswith(session)]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} sessions start with {session!r}" if found else f"there is no session {session!r}"
+    raise TranscriptError(what, f"the sessions are in {folder}; hearth run -c takes the latest of this folder")
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TranscriptError(f"session {path.stem} is in use by another process", "wait for it, or end it") from error
+
+
+def _set_aside(path: Path, tail: bytes) -> None:
+    number = 1
+    while (aside := path.with_suffix(f".torn-{number}")).exists():
+        number += 1
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(tail)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _elsewhere(path: Path) -> str:
+    return f"start a new session; the text is still in {path}"

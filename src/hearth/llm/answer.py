@@ -1,0 +1,89 @@
+"""What a model gives back: one closed union of stream events, and the seam behind which every model stands.
+
+Order of a stream: any number of Waiting, PrefillProgress, ReasoningDelta and TextDelta, then exactly one of Completed,
+Truncated and Failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from hearth.llm.request import Request
+from hearth.messages import Message, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillProgress:
+    """``done`` of ``total`` prompt tokens are processed, ``reused`` of them came from KV state; ``seconds`` so far."""
+
+    done: int
+    total: int
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The model is being loaded, or the request waits for its turn; ``note`` is the server's own word on it."""
+
+    reason: Literal["loading", "queued"]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The model ended its answer by itself."""
+
+    message: Message
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The answer was cut at the token limit. Its calls are not in ``message``: a cut call MUST NOT be run."""
+
+    message: Message
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There is no answer. ``source`` says who failed: gateway, engine or agent; ``partial`` is the text so far."""
+
+    source: str
+    reason: str
+    fix: str = ""
+    exit_code: int = 4
+    partial: str = ""
+
+
+Delta = TextDelta | ReasoningDelta | PrefillProgress | Waiting
+Final = Completed | Truncated | Failed
+ModelEvent = Delta | Final
+
+
+class Model(Protocol):
+    """Something that answers. ``answer`` MUST NOT raise for what the server or the model did: that is Failed.
+
+    Cancelling the consumer (or closing the iterator) ends the request, which frees the slot.
+    """
+
+    def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+        """Stream the answer to one request."""
+        ...

@@ -1,0 +1,76 @@
+"""Say in one line what an endpoint's error means and what mends it: pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hearth.llm.answer import Failed
+
+
+class _Error(msgspec.Struct):
+    """The error object of llama-server and of our gateway, which adds ``source`` and ``fix``."""
+
+    message: str = ""
+    type: str | None = None
+    code: int | str | None = None
+    source: str | None = None
+    fix: str | None = None
+    n_prompt_tokens: int = 0
+    n_ctx: int = 0
+
+
+class _Body(msgspec.Struct):
+    error: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def failure_from_status(status: int, body: bytes) -> Failed:
+    """What an HTTP status other than 200 means."""
+    try:
+        raw = bytes(msgspec.json.decode(body, type=_Body).error)
+    except (msgspec.DecodeError, UnicodeError):
+        raw = msgspec.json.encode(body[:200].decode("utf-8", errors="replace").strip())
+    return failure_from_error(raw, status=status)
+
+
+def failure_from_error(raw: bytes, status: int = 0, partial: str = "") -> Failed:
+    """What an error object (or a plain string) means, in an HTTP body or in the middle of a stream."""
+    error = _read(raw)
+    code = status or (error.code if isinstance(error.code, int) else 0)
+    source = error.source if error.source in ("gateway", "engine") else _guess_source(code)
+    said = error.message or (f"HTTP status {code}" if code else "an error without a word")
+    reason, fix, exit_code = _explain(error, code, said)
+    return Failed(source, reason, error.fix or fix, exit_code, partial)
+
+
+def _read(raw: bytes) -> _Error:
+    for kind in (_Error, str):
+        try:
+            found = msgspec.json.decode(raw, type=kind)
+        except (msgspec.DecodeError, UnicodeError):
+            continue
+        return found if isinstance(found, _Error) else _Error(message=str(found))
+    return _Error(message=raw[:200].decode("utf-8", errors="replace"))
+
+
+def _guess_source(code: int) -> str:
+    return "gateway" if code in (401, 403, 404, 429) else "engine"
+
+
+def _explain(error: _Error, code: int, said: str) -> tuple[str, str, int]:
+    if error.type == "exceed_context_size_error" or error.n_ctx:
+        asked = f"{error.n_prompt_tokens:,} tokens" if error.n_prompt_tokens else "more tokens"
+        reason = f"the conversation has {asked}, the model's context holds {error.n_ctx:,}" if error.n_ctx else said
+        return reason, "start a new session, or give the engine more with HEARTH_CONTEXT", 1
+    match code:
+        case 401:
+            return f"the endpoint wants another API key: {said}", "set HEARTH_API_KEY", 4
+        case 403:
+            return f"the endpoint refuses this request: {said}", "ask its owner for a key that may do it", 5
+        case 404:
+            return f"the endpoint does not know this model or path: {said}", "run: hearth models list", 4
+        case 429:
+            return f"the endpoint has too much to do: {said}", "try again later", 4
+        case _ if 400 <= code < 500:
+            return f"the endpoint refused the request: {said}", "", 1
+        case _:
+            return f"the engine failed: {said}", "run: hearth logs", 4
