@@ -1,0 +1,135 @@
+"""``hearth stop``, ``hearth status`` and ``hearth logs``: the daemon seen from outside."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hearth.errors import DaemonUnavailable, StateError, UsageError
+from hearth.ops.daemon import log_file, stop_daemon
+from hearth.ops.local import ask
+from hearth.ops.logs import follow, last_lines
+from hearth.ops.record import home_is_taken
+from hearth.paths import Paths, resolve_paths
+
+NOT_RUNNING = 4
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the three commands."""
+    subparsers.add_parser("stop", help="stop the daemon")
+    status = subparsers.add_parser("status", help="what runs; exit code 4 when no daemon does")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    logs = subparsers.add_parser("logs", help="what the daemon, or a model's engine, wrote")
+    logs.add_argument("model", nargs="?", default="", help="the model whose engine's log is shown")
+    logs.add_argument("-n", type=int, default=50, metavar="LINES", help="how many lines (50)")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of them."""
+    paths = resolve_paths(os.environ)
+    if args.command == "stop":
+        return _stop(paths)
+    if args.command == "status":
+        return _status(paths, as_json=args.json)
+    return _logs(paths, args.model, args.n, go_on=args.follow)
+
+
+def _stop(paths: Paths) -> int:
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    stopped = asyncio.run(stop_daemon(paths, tell))
+    print("the daemon has stopped" if stopped else "no daemon runs", file=sys.stderr)
+    return 0
+
+
+def _status(paths: Paths, *, as_json: bool) -> int:
+    if not home_is_taken(paths):
+        print('{"running":false}' if as_json else "no daemon runs · hearth run, or hearth serve, starts one")
+        return NOT_RUNNING
+    try:
+        answer = asyncio.run(ask(paths.socket, "GET", "/hearth/status"))
+    except (OSError, TimeoutError) as error:
+        raise DaemonUnavailable("the daemon runs but does not answer", "run: hearth stop") from error
+    if answer.status != 200:
+        raise DaemonUnavailable(f"the daemon answers HTTP {answer.status}", "run: hearth stop")
+    if as_json:
+        print(msgspec.json.encode({"running": True, **answer.data}).decode())
+    else:
+        print("\n".join(describe(answer.data, time.time())))
+    return 0
+
+
+def describe(status: dict[str, Any], now: float) -> list[str]:
+    """The lines of ``hearth status`` for the daemon's own report. ``now`` is Unix time in seconds."""
+    kind = "in the background" if status["background"] else "by hearth serve"
+    address = status["address"] or f"none ({status['no_address_because']})"
+    since = _span(now - status["started"])
+    lines = [
+        f"daemon   pid {status['pid']}, version {status['version']}, up {since}, started {kind}",
+        f"address  {address}",
+        f"socket   {status['socket']}",
+        f"API key  {status['key_file']}",
+        f"model    {status['model']} unless a request names another",
+        f"requests {status['requests']} now",
+    ]
+    for engine in status["engines"]:
+        parts = [f"engine   {engine['model']}: {engine['state']}"]
+        if engine["pid"]:
+            parts.append(f"pid {engine['pid']}")
+        if engine["context"]:
+            parts.append(f"context {engine['context']:,} tokens a request")
+        if engine["slots"]:
+            parts.append(f"{engine['slots']} slots")
+        if engine["rss_bytes"]:
+            parts.append(f"{engine['rss_bytes'] / 2**20:,.0f} MiB")
+        if engine["cause"]:
+            parts.append(engine["cause"])
+        lines.append(", ".join(parts))
+    return lines if status["engines"] else [*lines, "engine   none loaded; a request loads one"]
+
+
+def _span(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{whole} s"
+
+
+def _logs(paths: Paths, model: str, count: int, *, go_on: bool) -> int:
+    if count < 0:
+        raise UsageError(f"-n {count}: must be 0 or more", "run: hearth logs --help")
+    path = _log_of(paths, model)
+    try:
+        _show(last_lines(path, count))
+        if go_on:
+            follow(path, _show)
+    except FileNotFoundError as error:
+        raise StateError(f"there is no log yet at {path}", "run: hearth status") from error
+    except OSError as error:
+        raise StateError(f"cannot read {path}: {error.strerror}", f"mend {path}") from error
+    return 0
+
+
+def _show(data: bytes) -> None:
+    sys.stdout.write(data.decode("utf-8", "replace"))
+    sys.stdout.flush()
+
+
+def _log_of(paths: Paths, model: str) -> Path:
+    """The file of this model's engine, the daemon's own when no model is named. Raises UsageError."""
+    if not model:
+        return log_file(paths)
+    known = sorted(path.stem for path in paths.logs.glob("*.log") if path != log_file(paths))
+    if model not in known:
+        there = f"there are logs of: {', '.join(known)}" if known else "no engine has run yet"
+        raise UsageError(f"there is no log of {model!r}", there)
+    return paths.logs / f"{model}.log"

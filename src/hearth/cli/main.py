@@ -1,0 +1,93 @@
+"""``hearth``: finds the command's file, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from hearth import __version__
+from hearth.errors import HearthError
+
+COMMANDS = {
+    "run": "run",
+    "demo": "demo",
+    "serve": "serve",
+    "stop": "daemon",
+    "status": "daemon",
+    "logs": "daemon",
+    "models": "models",
+    "doctor": "doctor",
+}
+"""Command to file in this package. A file has ``register(subparsers)`` and ``run(args) -> int``."""
+
+HELP = """\
+hearth: a private coding agent with its own engine. Nothing leaves this machine.
+
+First:
+  hearth demo                   see it mend a failing test, with the model in the package, no download
+  hearth run "Fix the tests"    let it work in this folder
+
+Work:
+  run PROMPT                    one task from the command line; -c goes on where it stopped
+  demo                          the whole system on a sample project
+
+Models and daemon:
+  models list                   the models on this machine
+  status                        what runs: daemon, models, context, memory
+  serve                         run the daemon in this terminal, with the API on 127.0.0.1:8888
+  stop                          stop the daemon
+  logs [MODEL]                  what the daemon, or a model's engine, wrote; -f follows
+  doctor                        what is wrong, and the command that mends it
+
+hearth COMMAND --help shows a command's options. --version shows the version.
+Exit codes: 0 done, 1 failed, 2 usage, 3 stopped at a limit, 4 model or engine not available, 5 denied, 130 interrupted.
+"""
+BROKEN_PIPE = 141
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code. ``argv`` is without the program's name; None takes the process's."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except HearthError as error:
+        return _say(error, f"hearth: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end: give it a place where that succeeds.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        hint = "HEARTH_DEBUG=1 shows where"
+        return _say(error, f"hearth: this is a fault of hearth: {type(error).__name__}: {error} · {hint}", 1)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(HELP)
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        sys.stdout.write(f"hearth {__version__}\n")
+        return 0
+    command = arguments[0]
+    # Loaded only now: --version and --help answer without it.
+    tools = import_module("hearth.cli.parser")
+    if command not in COMMANDS:
+        raise tools.unknown_command(command, COMMANDS)
+    parser = tools.Parser(prog="hearth")
+    module = import_module(f"hearth.cli.{COMMANDS[command]}")
+    module.register(parser.add_subparsers(dest="command", required=True))
+    code: int = module.run(parser.parse_args(arguments))
+    return code
+
+
+def _say(error: Exception, line: str, code: int) -> int:
+    if os.environ.get("HEARTH_DEBUG") == "1":
+        sys.excepthook(type(error), error, error.__traceback__)
+    print(line, file=sys.stderr)
+    return code

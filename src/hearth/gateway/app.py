@@ -1,0 +1,223 @@
+"""The gateway's routes: who may ask what, and the one way from a question to an engine's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from hearth.errors import HearthError, ModelUnavailable
+from hearth.gateway.asgi import ClientGone, Receive, Request, Scope, Send
+from hearth.gateway.exchange import BEAT_S, Exchange
+from hearth.gateway.guard import check_browser, check_key
+from hearth.gateway.keys import ApiKey
+from hearth.gateway.openai import CHAT_PATH, Chat, list_models, read_chat, unknown_model
+from hearth.gateway.refusal import Refusal, daemon_stops, engine_lost, from_engine
+from hearth.gateway.upstream import Upstream
+from hearth.runtime.engine import Engine, EngineState, LoadProgress
+from hearth.runtime.supervisor import Supervisor
+
+LAST_WORDS_S = 2.0
+"""How long a broken connection waits for the process to say why it died."""
+
+log = logging.getLogger("hearth.gateway")
+Route = Callable[[Request], Awaitable[None]]
+
+
+class Gateway:
+    """An ASGI application. ``stop`` is called when the owner asks the daemon to stop; ``about`` is what
+    ``/hearth/status`` adds of the daemon itself."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        key: ApiKey,
+        *,
+        model: str,
+        socket: str,
+        about: Mapping[str, Any],
+        stop: Callable[[], None],
+        names: frozenset[str] = frozenset(),
+        beat_s: float = BEAT_S,
+    ) -> None:
+        self._supervisor = supervisor
+        self._key = key
+        self._model = model
+        self._socket = socket
+        self._about = about
+        self._stop = stop
+        self._names = names
+        self._beat_s = beat_s
+        self._upstream = Upstream()
+        self._live: set[asyncio.Task[None]] = set()
+        self._ending = False
+        self._busy = 0
+        self._quiet_since = time.monotonic()
+        self._routes: dict[str, dict[str, Route]] = {
+            "/health": {"GET": self._health},
+            "/v1/models": {"GET": self._models},
+            CHAT_PATH: {"POST": self._chat},
+            "/hearth/status": {"GET": self._status},
+            "/hearth/stop": {"POST": self._take_stop},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the gateway does not speak {scope['type']}")
+        request = Request(scope, receive, send, trusted=scope["server"] == (self._socket, None))
+        self._busy += 1
+        try:
+            await self._route(request)(request)
+        except Refusal as refusal:
+            await request.refuse(refusal)
+        except ClientGone:
+            pass
+        finally:
+            self._busy -= 1
+            self._quiet_since = time.monotonic()
+
+    def idle_s(self) -> float:
+        """Seconds since the last request ended; 0 while one runs."""
+        return 0.0 if self._busy else time.monotonic() - self._quiet_since
+
+    def end_streams(self) -> None:
+        """End what still runs, each with an error that says why, and take nothing more."""
+        self._ending = True
+        for work in self._live:
+            work.cancel()
+
+    async def close(self) -> None:
+        """Close the connections to engines."""
+        await self._upstream.close()
+
+    def _route(self, request: Request) -> Route:
+        """What answers this request. Raises Refusal for who may not ask, and for what is not there."""
+        if not request.trusted:
+            refusal = check_browser(
+                request.header(b"host"),
+                request.header(b"origin"),
+                request.header(b"sec-fetch-site"),
+                self._names | {request.local_host},
+            )
+            if refusal is None and request.path != "/health":
+                refusal = check_key(self._key, request.header(b"authorization"), request.header(b"x-api-key"))
+            if refusal is not None:
+                raise refusal
+        methods = self._routes.get(request.path)
+        if methods is None:
+            raise Refusal(404, "invalid_request_error", "not_found", f"there is nothing at {request.path[:200]}")
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            raise Refusal(
+                405,
+                "invalid_request_error",
+                "method_not_allowed",
+                f"{request.path} takes {allowed}",
+                headers=((b"allow", allowed.encode()),),
+            )
+        return methods[request.method]
+
+    async def _health(self, request: Request) -> None:
+        loaded = [each["model"] for each in self._supervisor.report() if each["state"] == EngineState.READY]
+        await _answer(request, {"status": "ok", "version": self._about["version"], "models": loaded})
+
+    async def _models(self, request: Request) -> None:
+        cards = await asyncio.to_thread(self._supervisor.cards)
+        running = {each["model"]: each["context"] for each in self._supervisor.report() if each["context"]}
+        await _answer(request, list_models([card.name for card in cards], running, {}))
+
+    async def _status(self, request: Request) -> None:
+        engines = self._supervisor.report()
+        await _answer(request, {**self._about, "model": self._model, "requests": len(self._live), "engines": engines})
+
+    async def _take_stop(self, request: Request) -> None:
+        if not request.trusted:
+            raise Refusal(403, "permission_error", "socket_only", "the daemon is stopped over its unix socket only")
+        await _answer(request, {"status": "stopping"})
+        self._stop()
+
+    async def _chat(self, request: Request) -> None:
+        """Work and watch: one task carries the answer, the other sees the client leave. The first to end ends both."""
+        if self._ending:
+            raise daemon_stops()
+        began = time.monotonic()
+        chat = read_chat(await request.body(), default_model=self._model, trusted=request.trusted)
+        exchange = Exchange(request, chat.model, stream=chat.stream, beat_s=self._beat_s)
+        work = asyncio.create_task(self._carry(chat, exchange))
+        watch = asyncio.create_task(exchange.until_gone())
+        self._live.add(work)
+        try:
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+            if work.cancelled() and self._ending:
+                await exchange.refuse(daemon_stops())
+        finally:
+            self._live.discard(work)
+            gone = not work.done()
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.wait((work, watch))
+            said = "client left" if gone else exchange.broken or f"HTTP {exchange.status}"
+            log.info("chat %s: %s, %.2f s", chat.model, said, time.monotonic() - began)
+        for task in (work, watch):
+            if not task.cancelled():
+                task.result()
+
+    async def _carry(self, chat: Chat, exchange: Exchange) -> None:
+        """Bring the question to an engine and its answer back. Every failure becomes an answer."""
+
+        def tell(progress: LoadProgress) -> None:
+            exchange.waiting_for = f"{progress.phase} {progress.model} {progress.elapsed_s:.0f} s {progress.detail}"
+
+        try:
+            async with self._supervisor.lease(chat.model, tell) as engine:
+                exchange.waiting_for = "queued"
+                try:
+                    await self._relay(engine, chat, exchange)
+                except (aiohttp.ClientError, OSError) as error:
+                    raise engine_lost(chat.model, await _cause(engine, error)) from error
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except HearthError as error:
+            await exchange.refuse(self._not_available(chat.model, error))
+        except Exception:
+            log.exception("a request failed inside the gateway")
+            await exchange.refuse(
+                Refusal(500, "server_error", "gateway_bug", "the gateway failed", fix="run: hearth logs")
+            )
+
+    async def _relay(self, engine: Engine, chat: Chat, exchange: Exchange) -> None:
+        async with self._upstream.post(engine.endpoint, CHAT_PATH, chat.body) as response:
+            if response.status != 200:
+                raise from_engine(response.status, await response.read())
+            if not chat.stream:
+                await exchange.answer(await response.read())
+                return
+            await exchange.begin()
+            async for chunk in response.content.iter_any():
+                await exchange.pass_on(chunk)
+            await exchange.finish()
+
+    def _not_available(self, model: str, error: HearthError) -> Refusal:
+        names = [card.name for card in self._supervisor.cards()]
+        if isinstance(error, ModelUnavailable) and model not in names:
+            return unknown_model(model, names)
+        return Refusal(503, "engine_error", "engine_not_available", error.what, fix=error.fix, source="engine")
+
+
+async def _answer(request: Request, data: object) -> None:
+    await request.answer(200, msgspec.json.encode(data))
+
+
+async def _cause(engine: Engine, error: Exception) -> str:
+    """Why the engine broke off: its process's own end when it died, else what the connection saw."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            await engine.wait()
+    return engine.cause or str(error) or type(error).__name__

@@ -1,0 +1,104 @@
+"""OpenAI's API: what is asked, decided without I/O, and the list of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from hearth.gateway.refusal import Refusal, bad_request
+
+CHAT_PATH = "/v1/chat/completions"
+
+
+class _Message(msgspec.Struct):
+    content: Any = None
+
+
+class _Chat(msgspec.Struct):
+    messages: list[_Message]
+    model: str | None = None
+    stream: bool | None = None
+    n_discard: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Chat(msgspec.Struct, frozen=True):
+    """A chat completion that may go to an engine. ``body`` is what the client sent, byte for byte."""
+
+    model: str
+    stream: bool
+    body: bytes
+
+
+def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
+    """Read the little that the gateway must know, and refuse what must not reach an engine.
+
+    A model by its path is for the unix socket (``trusted``) only. ``n_discard`` has been a way to write out of
+    bounds (CVE-2026-21869). An image or a sound by URL would make the engine fetch it, or read a file of the owner's.
+    Raises Refusal.
+    """
+    try:
+        chat = _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        raise bad_request("invalid_body", f"the request is off: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
+    if not chat.messages:
+        raise bad_request("invalid_body", "the request is off: messages is empty")
+    if chat.n_discard is not msgspec.UNSET:
+        raise bad_request("refused_field", "n_discard is not taken", "leave it out")
+    for message in chat.messages:
+        if isinstance(message.content, list) and (url := _foreign_url(message.content)):
+            raise bad_request("refused_url", f"media by URL is not fetched: {url[:100]}", "send it as a data: URL")
+    model = chat.model or default_model
+    if not trusted and PurePath(model).is_absolute():
+        raise Refusal(403, "permission_error", "model_path", "a model by its path is for the unix socket only")
+    return Chat(model=model, stream=bool(chat.stream), body=body)
+
+
+_DECODER = msgspec.json.Decoder(_Chat)
+
+
+def _foreign_url(parts: Iterable[object]) -> str:
+    """The first URL in these content parts that is not inline data; empty when there is none."""
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        for holder in part.values():
+            url = holder.get("url") if isinstance(holder, dict) else holder if part.get("type") == "image_url" else None
+            if isinstance(url, str) and holder != part.get("type") and not url.startswith("data:"):
+                return url
+    return ""
+
+
+def unknown_model(name: str, known: Iterable[str]) -> Refusal:
+    """404: no such model."""
+    names = ", ".join(known)
+    return Refusal(
+        404,
+        "invalid_request_error",
+        "model_not_found",
+        f"there is no model {name!r}",
+        fix=f"there are: {names}" if names else "there are none: hearth models list says where they belong",
+    )
+
+
+def list_models(names: Iterable[str], running: Mapping[str, int], trained: Mapping[str, int]) -> dict[str, Any]:
+    """OpenAI's list. ``context_length`` is what one request may hold: the running engine's own figure; the length
+    that the model was trained for, from its file, while it is not loaded; null when neither is known."""
+    return {
+        "object": "list",
+        "data": [
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "hearth",
+                "context_length": running.get(name) or trained.get(name) or None,
+                "loaded": name in running,
+            }
+            for name in names
+        ],
+    }

@@ -1,0 +1,163 @@
+"""What is wrong on this machine, and the command that mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth import __version__
+from hearth.errors import HearthError, SettingsError
+from hearth.ops import machine
+from hearth.ops.daemon import ensure_daemon
+from hearth.ops.local import ask
+from hearth.ops.record import read_record
+from hearth.paths import Paths
+from hearth.settings import ENVIRONMENT, Settings, load_settings
+
+LEAST_MEMORY = 1 << 30
+ANSWER_LIMIT_S = 120.0
+_ENGINE_PROBE = "import xllamacpp; from importlib.metadata import version; print(version('xllamacpp'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. ``fix`` is the command or step that mends it, when it is not ``ok``."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str = ""
+
+
+async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[str], None]) -> AsyncIterator[Check]:
+    """Look at everything, in the order in which one thing needs the other. Starts a daemon when none runs.
+
+    ``tell`` gets short lines about what is waited for.
+    """
+    settings = Settings()
+    try:
+        settings = load_settings(paths.config_file, environment)
+        origins = ", ".join(f"{name} from {origin}" for name, origin in sorted(settings.origin.items()))
+        yield Check("settings", True, origins or "all defaults")
+    except SettingsError as error:
+        yield Check("settings", False, error.what, f"{error.fix}; known in the environment: {', '.join(ENVIRONMENT)}")
+    yield check_python(sys.version_info[:3])
+    yield await asyncio.to_thread(check_engine)
+    yield check_processor(machine.processor(), machine.missing_features())
+    yield check_memory(*machine.memory_bytes())
+    gpus = await asyncio.to_thread(machine.graphics)
+    yield Check("graphics", True, "; ".join(gpus) or "none found: the CPU runs the model")
+    yield check_home(paths)
+    yield await asyncio.to_thread(check_git)
+    daemon = await check_daemon(paths, settings, environment, tell)
+    yield daemon
+    if daemon.ok and not settings.gateway.url:
+        yield await check_answer(paths.socket, settings.model)
+
+
+def check_python(version: tuple[int, int, int]) -> Check:
+    """3.11 to 3.13."""
+    text = f"{'.'.join(map(str, version))} at {sys.executable}, hearth {__version__}"
+    return Check("python", (3, 11) <= version[:2] <= (3, 13), text, "install hearth with Python 3.11, 3.12 or 3.13")
+
+
+def check_engine(python: str = sys.executable) -> Check:
+    """Whether llama.cpp loads, in a process of its own: a wrong build dies of a signal, not of an exception."""
+    fix = f"run: {python} -m pip install --force-reinstall hearth-code"
+    try:
+        probe = subprocess.run(
+            [python, "-P", "-c", _ENGINE_PROBE], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("engine", False, f"the import did not end: {error}", fix)
+    if probe.returncode < 0:
+        return Check("engine", False, f"the import died of signal {-probe.returncode}: not built for this CPU", fix)
+    if probe.returncode:
+        last = (probe.stderr.strip().splitlines() or ["no word"])[-1]
+        return Check("engine", False, f"llama.cpp does not load: {last}", fix)
+    return Check("engine", True, f"llama.cpp through xllamacpp {probe.stdout.strip()}")
+
+
+def check_processor(name: str, missing: list[str]) -> Check:
+    """Whether it has the instructions that the engine's wheel is built with."""
+    if missing:
+        fix = "build xllamacpp from source on this machine: its wheel needs these instructions"
+        return Check("processor", False, f"{name}; without {', '.join(missing)}", fix)
+    return Check("processor", True, name)
+
+
+def check_memory(total: int, free: int) -> Check:
+    """At least 1 GiB free, for the pilot and the daemon together. Unknown passes."""
+    text = f"{total / 2**30:.1f} GiB" + (f", {free / 2**30:.1f} GiB free" if free else "")
+    return Check("memory", not free or free >= LEAST_MEMORY, text, "close other programs, or take a smaller model")
+
+
+def check_home(paths: Paths) -> Check:
+    """Whether our folders are there and can be written: a file is really written in each."""
+    try:
+        paths.ensure()
+        for folder in (paths.config, paths.data, paths.runtime, paths.logs):
+            trial = folder / ".hearth-trial"
+            trial.write_bytes(b"1")
+            trial.unlink()
+    except HearthError as error:
+        return Check("home", False, error.what, error.fix)
+    except OSError as error:
+        return Check("home", False, f"cannot write: {error}", "set HEARTH_HOME to a folder that you can write")
+    return Check("home", True, f"{paths.data} is writable, {shutil.disk_usage(paths.data).free / 1e9:.1f} GB free")
+
+
+def check_git() -> Check:
+    """Whether git is there: undo and diffs need it."""
+    fix = "install git with the system's package manager"
+    program = shutil.which("git")
+    if program is None:
+        return Check("git", False, "not found on PATH: undo and diffs need it", fix)
+    try:
+        shown = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("git", False, str(error), fix)
+    return Check("git", shown.returncode == 0, shown.stdout.strip() or shown.stderr.strip(), fix)
+
+
+async def check_daemon(
+    paths: Paths, settings: Settings, environment: Mapping[str, str], tell: Callable[[str], None]
+) -> Check:
+    """Whether one answers; one is started when none does."""
+    if settings.gateway.url:
+        return Check("daemon", True, f"not used: {settings.gateway.url} answers instead")
+    was_there = read_record(paths) is not None
+    try:
+        await ensure_daemon(paths, settings, environment, tell)
+    except HearthError as error:
+        return Check("daemon", False, error.what, error.fix)
+    record = read_record(paths)
+    if record is None:
+        return Check("daemon", False, "it answered and is gone again", "run: hearth logs")
+    address = record.address or f"the unix socket alone: {record.no_address_because}"
+    return Check("daemon", True, f"{'runs' if was_there else 'started now'}, pid {record.pid}, at {address}")
+
+
+async def check_answer(socket: Path, model: str) -> Check:
+    """Whether the model really answers: eight tokens at most, through the daemon and a real engine."""
+    question = {"model": model, "max_tokens": 8, "messages": [{"role": "user", "content": "hello"}]}
+    began = time.monotonic()
+    try:
+        answer = await ask(socket, "POST", "/v1/chat/completions", question, timeout_s=ANSWER_LIMIT_S)
+    except TimeoutError:
+        return Check(model, False, f"no answer within {ANSWER_LIMIT_S:.0f} s", f"run: hearth logs {model}")
+    except OSError as error:
+        return Check(model, False, f"the daemon broke off: {error}", "run: hearth logs")
+    data = answer.data if isinstance(answer.data, dict) else {}
+    if answer.status != 200:
+        said = data.get("error") or {}
+        return Check(model, False, str(said.get("message") or answer.status), said.get("fix") or "run: hearth logs")
+    tokens = (data.get("usage") or {}).get("completion_tokens", 0)
+    text = f"answered {tokens} tokens in {time.monotonic() - began:.1f} s, loading included"
+    return Check(model, tokens > 0, text, f"run: hearth logs {model}")

@@ -1,0 +1,92 @@
+"""What this machine has for running models: processor, memory, graphics. Best effort; never raises."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+WANTED_FEATURES = ("avx2", "fma", "f16c", "bmi2")
+"""What the engine's x86-64 wheel is built with: without them it dies of an illegal instruction."""
+
+
+def processor() -> str:
+    """Its name and the cores that this process may use."""
+    name = platform.processor() or platform.machine()
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            name = line.partition(":")[2].strip()
+            break
+    else:
+        name = _output("sysctl", "-n", "machdep.cpu.brand_string").strip() or name
+    return f"{name}, {usable_cores()} cores"
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1
+
+
+def missing_features() -> list[str]:
+    """Wanted instruction sets that an x86-64 processor lacks; empty on other processors or when it cannot be told."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return []
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("flags"):
+            flags = set(line.partition(":")[2].split())
+            return [feature for feature in WANTED_FEATURES if feature not in flags]
+    shown = _output("sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features").lower().split()
+    return [feature for feature in WANTED_FEATURES if feature not in shown] if shown else []
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Memory of this machine and how much of it is free for programs, in bytes; 0 where it cannot be told."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            return total, int(line.split()[1]) * 1024
+    return total, 0
+
+
+def graphics() -> list[str]:
+    """The GPUs that the vendors' own tools name, with their memory."""
+    found = [
+        f"{name}, {total} MiB"
+        for name, _, total in (
+            line.partition(", ")
+            for line in _output(
+                "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"
+            ).splitlines()
+        )
+        if total
+    ]
+    found += [
+        line.partition(",")[2].split(",")[0].strip() or "AMD GPU"
+        for line in _output("rocm-smi", "--showproductname", "--csv").splitlines()
+        if line.startswith("card")
+    ]
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        found.append("Apple GPU (Metal), shares the memory")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _output(*command: str) -> str:
+    """What a command prints; empty when it is not there, fails or takes more than 5 s."""
+    program = shutil.which(command[0])
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
