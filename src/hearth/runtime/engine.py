@@ -70,7 +70,7 @@ class Engine(Protocol):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it answers. Known before the start; it answers only while ``ready``."""
+        """Where it answers. Only to be asked while ``ready``."""
         ...
 
     @property

@@ -31,6 +31,7 @@ class _Seat:
         self.engine = engine
         self.since = time.time()
         self.users = 0
+        self.ended = False
         self.idle = asyncio.Event()
         self.idle.set()
         self.listeners: list[Tell] = []
@@ -55,10 +56,25 @@ class _Seat:
         """Wait for the load, which goes on when this caller is cancelled: another may want it, or come back."""
         self.listeners.append(tell)
         try:
-            await asyncio.shield(self.load)
+            await asyncio.wait([self.load])
         finally:
             self.listeners.remove(tell)
+        if self.load.cancelled():
+            raise EngineFailed(f"model {self.engine.card.name}: its engine was stopped while it loaded", "ask again")
+        self.load.result()
         return self.engine
+
+    @property
+    def usable(self) -> bool:
+        """Whether a caller may still be seated here."""
+        return not self.ended and self.engine.state not in (EngineState.STOPPING, EngineState.FAILED)
+
+    async def end(self) -> None:
+        """Stop the engine. The load is cancelled first: a cancelled start ends its own process."""
+        self.ended = True
+        self.load.cancel()
+        await asyncio.wait([self.load])
+        await asyncio.shield(self.engine.stop())
 
 
 class Supervisor:
@@ -105,13 +121,13 @@ class Supervisor:
     async def _seat_for(self, card: ModelCard, tell: Tell) -> _Seat:
         """The seat of this model. The door is held: whoever comes later waits behind, so no model starves."""
         seat = self._seat
-        if seat is not None and seat.engine.card.name == card.name and _usable(seat.engine):
+        if seat is not None and seat.engine.card.name == card.name and seat.usable:
             return seat
         if seat is not None:
-            if _usable(seat.engine):
+            if seat.usable:
                 await _drained(seat, card.name, tell)
-            tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
-            await _end(seat)
+                tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
+            await seat.end()
         self._seat = _Seat(self._make_engine(card, self._settings, self._paths))
         return self._seat
 
@@ -139,11 +155,7 @@ class Supervisor:
         """Stop every engine, busy or not, and refuse what comes after. Safe to call twice."""
         self._closed = True
         if self._seat is not None:
-            await _end(self._seat)
-
-
-def _usable(engine: Engine) -> bool:
-    return engine.state in (EngineState.STOPPED, EngineState.STARTING, EngineState.READY)
+            await self._seat.end()
 
 
 async def _drained(seat: _Seat, wanted: str, tell: Tell) -> None:
@@ -157,10 +169,3 @@ async def _drained(seat: _Seat, wanted: str, tell: Tell) -> None:
                 await seat.idle.wait()
         except TimeoutError:
             continue
-
-
-async def _end(seat: _Seat) -> None:
-    """Stop the seat's engine. The load is cancelled first: a cancelled start ends its own process."""
-    seat.load.cancel()
-    await asyncio.wait([seat.load])
-    await asyncio.shield(seat.engine.stop())

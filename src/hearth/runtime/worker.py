@@ -1,0 +1,112 @@
+"""One engine process: serves one GGUF through llama.cpp, in this process, on a unix socket.
+
+Run as ``python -m hearth.runtime.worker`` with one JSON line (``WorkerOptions``) on standard input, which must then
+stay open: its end means that the parent is gone, and the worker ends too. The API key comes by that line, because
+``argv`` is public. What llama.cpp has to say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+from xllamacpp import CommonParams, Server
+
+from hearth.runtime.worker_options import WorkerOptions
+
+EXIT_BAD_OPTIONS = 64
+EXIT_LOAD_FAILED = 70
+EXIT_ORPHAN = 75
+
+
+def main() -> int:
+    """Read the options, load, serve until SIGTERM or the parent's end. Returns the exit code."""
+    line = sys.stdin.buffer.readline()
+    try:
+        options = msgspec.json.decode(line, type=WorkerOptions)
+    except msgspec.DecodeError as error:
+        print(f"hearth worker: bad options: {error}", file=sys.stderr)
+        return EXIT_BAD_OPTIONS
+    if not _tie_to_parent(options.parent):
+        return EXIT_ORPHAN
+    return _serve(options)
+
+
+def _serve(options: WorkerOptions) -> int:
+    os.umask(0o077)
+    socket = Path(options.socket)
+    socket.unlink(missing_ok=True)
+    try:
+        # Holds the GIL until the model is loaded. SIGTERM keeps its default action so long: nothing is there to save.
+        server = Server(server_parameters(options))
+    except RuntimeError as error:
+        print(f"hearth worker: {error}", file=sys.stderr)
+        socket.unlink(missing_ok=True)
+        return EXIT_LOAD_FAILED
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: ending.set())
+    threading.Thread(target=_await_end_of_input, args=(ending,), daemon=True).start()
+    ending.wait()
+    # A request in the works may hold the server's destructor; nobody waits for its answer any more.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    socket.unlink(missing_ok=True)
+    del server
+    return 0
+
+
+def server_parameters(options: WorkerOptions) -> CommonParams:
+    """The engine's ``CommonParams`` for these options: a private, single-model server and nothing else."""
+    parameters = CommonParams()
+    parameters.model.path = options.model
+    parameters.model_alias = {options.name}
+    parameters.hostnames = [options.socket]
+    parameters.api_keys = [options.api_key]
+    # One pool, and in it a fixed share for each slot: a request that fits is never ended by its neighbour.
+    parameters.kv_unified = True
+    parameters.kv_unified_per_slot = options.context
+    parameters.n_ctx = options.context * options.slots
+    parameters.n_parallel = options.slots
+    parameters.n_batch = options.batch
+    parameters.n_ubatch = min(options.micro_batch, options.batch)
+    if options.threads:
+        parameters.cpuparams.n_threads = options.threads
+        parameters.cpuparams_batch.n_threads = options.threads
+    parameters.cache_ram_mib = options.cache_ram_mib
+    if options.slot_folder:
+        # The engine joins folder and file name without a separator.
+        parameters.slot_save_path = options.slot_folder.rstrip("/") + "/"
+    parameters.endpoint_slots = True
+    parameters.endpoint_props = True
+    parameters.endpoint_metrics = True
+    parameters.ui = False
+    parameters.ui_mcp_proxy = False
+    parameters.server_tools = []
+    parameters.mcp_servers_config = ""
+    parameters.mcp_servers_json = ""
+    parameters.offline = True
+    # Level 4 tells the sizes of the buffers and what a load is at; it never tells what was asked.
+    parameters.verbosity = 4
+    return parameters
+
+
+def _tie_to_parent(parent: int) -> bool:
+    """Die when the parent dies; False when it is dead already. Without Linux the end of the input alone tells."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    return os.getppid() == parent
+
+
+def _await_end_of_input(ending: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    ending.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Writes tiny GGUFs with random weights: real files for the real engine, which answer nonsense.
+
+The vocabulary is byte-level BPE with a few merges; the template is ChatML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+WIDTH = 64
+HEADS = 4
+FEED_FORWARD = 128
+BLOCKS = 2
+KERNEL = 3
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_MERGES = ("t h", "th e", "i n", "Ġ the", "e r", "r e")
+
+
+def byte_letters() -> list[str]:
+    """The 256 letters by which GPT-2 writes bytes, in the order of the bytes."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = (byte for byte in range(256) if byte not in printable)
+    letters = {byte: chr(byte) for byte in printable}
+    letters.update({byte: chr(256 + index) for index, byte in enumerate(rest)})
+    return [letters[byte] for byte in range(256)]
+
+
+def vocabulary() -> list[str]:
+    """Every token: specials, bytes, merged pairs."""
+    return [*SPECIAL, *byte_letters(), *(merge.replace(" ", "") for merge in _MERGES)]
+
+
+def write_lfm2(path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH) -> Path:
+    """A hybrid: gated short convolution and attention in turn, as the pilot is built."""
+    kinds = [index % 2 for index in range(blocks)]
+    writer = _writer(path, "lfm2", context, blocks, width)
+    writer.add_array("lfm2.attention.head_count_kv", [HEADS * kind for kind in kinds])
+    writer.add_uint32("lfm2.shortconv.l_cache", KERNEL)
+    weights = _Weights(writer, seed)
+    weights.matrix("token_embd.weight", len(vocabulary()), width)
+    weights.ones("token_embd_norm.weight", width)
+    for index, is_attention in enumerate(kinds):
+        block = f"blk.{index}"
+        weights.ones(f"{block}.attn_norm.weight", width)
+        if is_attention:
+            weights.attention(block, width)
+            weights.ones(f"{block}.attn_q_norm.weight", width // HEADS)
+            weights.ones(f"{block}.attn_k_norm.weight", width // HEADS)
+        else:
+            weights.matrix(f"{block}.shortconv.in_proj.weight", 3 * width, width)
+            weights.vector_rows(f"{block}.shortconv.conv.weight", width, KERNEL)
+            weights.matrix(f"{block}.shortconv.out_proj.weight", width, width)
+        weights.feed_forward(block, width)
+    return _finish(writer, path)
+
+
+def write_llama(
+    path: Path,
+    *,
+    context: int = 2048,
+    seed: int = 0,
+    blocks: int = BLOCKS,
+    width: int = WIDTH,
+    architecture: str = "llama",
+) -> Path:
+    """A dense model. Another ``architecture`` gives a file that the engine does not know."""
+    writer = _writer(path, architecture, context, blocks, width)
+    writer.add_uint32(f"{architecture}.attention.head_count_kv", HEADS)
+    weights = _Weights(writer, seed)
+    weights.matrix("token_embd.weight", len(vocabulary()), width)
+    weights.ones("output_norm.weight", width)
+    for index in range(blocks):
+        block = f"blk.{index}"
+        weights.ones(f"{block}.attn_norm.weight", width)
+        weights.attention(block, width)
+        weights.feed_forward(block, width)
+    return _finish(writer, path)
+
+
+class _Weights:
+    """Random tensors, added in the order in which they are asked for."""
+
+    def __init__(self, writer: gguf.GGUFWriter, seed: int) -> None:
+        self._writer = writer
+        self._random = np.random.default_rng(seed)
+
+    def matrix(self, name: str, rows: int, columns: int) -> None:
+        values = self._random.normal(0, 0.2, (rows, columns))
+        self._writer.add_tensor(name, values.astype(np.float16))
+
+    def vector_rows(self, name: str, rows: int, columns: int) -> None:
+        self._writer.add_tensor(name, self._random.normal(0, 0.5, (rows, columns)).astype(np.float32))
+
+    def ones(self, name: str, size: int) -> None:
+        self._writer.add_tensor(name, np.ones(size, dtype=np.float32))
+
+    def attention(self, block: str, width: int) -> None:
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            self.matrix(f"{block}.{part}.weight", width, width)
+
+    def feed_forward(self, block: str, width: int) -> None:
+        self.ones(f"{block}.ffn_norm.weight", width)
+        self.matrix(f"{block}.ffn_gate.weight", FEED_FORWARD, width)
+        self.matrix(f"{block}.ffn_up.weight", FEED_FORWARD, width)
+        self.matrix(f"{block}.ffn_down.weight", width, FEED_FORWARD)
+
+
+def _writer(path: Path, architecture: str, context: int, blocks: int, width: int) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(path.stem)
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(blocks)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(1e6)
+    writer.add_rope_dimension_count(width // HEADS)
+    writer.add_vocab_size(len(vocabulary()))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    tokens = vocabulary()
+    writer.add_token_list(tokens)
+    kinds = [gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL))
+    writer.add_token_types(kinds)
+    writer.add_token_merges(list(_MERGES))
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(0)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+    return writer
+
+
+def _finish(writer: gguf.GGUFWriter, path: Path) -> Path:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
