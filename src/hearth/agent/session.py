@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from hearth.agent.approval import Gate
 from hearth.agent.loop import Emit, Turn, run_turn
@@ -47,7 +47,7 @@ class Session:
         """Calls that were denied because nobody could be asked."""
         return self._gate.unasked
 
-    async def turn(self, prompt: str) -> AsyncIterator[Event]:
+    async def turn(self, prompt: str) -> AsyncGenerator[Event, None]:
         """Do what the prompt asks; see ``hearth.events`` for the order. Raises RuntimeError while a turn runs."""
         if self._task:
             raise RuntimeError("a turn is running")

@@ -61,16 +61,16 @@ def _explain(error: _Error, code: int, said: str) -> tuple[str, str, int]:
         asked = f"{error.n_prompt_tokens:,} tokens" if error.n_prompt_tokens else "more tokens"
         reason = f"the conversation has {asked}, the model's context holds {error.n_ctx:,}" if error.n_ctx else said
         return reason, "start a new session, or give the engine more with HEARTH_CONTEXT", 1
-    match code:
-        case 401:
-            return f"the endpoint wants another API key: {said}", "set HEARTH_API_KEY", 4
-        case 403:
-            return f"the endpoint refuses this request: {said}", "ask its owner for a key that may do it", 5
-        case 404:
-            return f"the endpoint does not know this model or path: {said}", "run: hearth models list", 4
-        case 429:
-            return f"the endpoint has too much to do: {said}", "try again later", 4
-        case _ if 400 <= code < 500:
-            return f"the endpoint refused the request: {said}", "", 1
-        case _:
-            return f"the engine failed: {said}", "run: hearth logs", 4
+    before, fix, exit_code = _STATUS.get(code) or (_REFUSED if 400 <= code < 500 else _BROKEN)
+    # Our gateway's own words name the source already.
+    return said if error.source else f"{before}: {said}", fix, exit_code
+
+
+_STATUS = {
+    401: ("the endpoint wants another API key", "set HEARTH_API_KEY", 4),
+    403: ("the endpoint refuses this request", "ask its owner for a key that may do it", 5),
+    404: ("the endpoint does not know this model or path", "run: hearth models list", 4),
+    429: ("the endpoint has too much to do", "try again later", 4),
+}
+_REFUSED = ("the endpoint refused the request", "", 1)
+_BROKEN = ("the engine failed", "run: hearth logs", 4)

@@ -1,0 +1,148 @@
+"""Show a turn's events: as text when piped, as one JSON object, or as JSON lines. The live display is ``cli.live``."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import Any, Protocol, TextIO
+
+from hearth.events import Event, Failed, Finished, Progress, ToolCalled, UsageReported, event_to_json
+from hearth.messages import Usage
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BAR_WIDTH = 24
+
+
+class Output(Protocol):
+    """Something that shows events. ``show`` MUST NOT fail on any event of the union."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """Say what is waited for before the session begins."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+class QuietText:
+    """For pipes: the final text on ``out``, an error as one line on ``err``, nothing else."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = out
+        self._err = err
+
+    def show(self, event: Event) -> None:
+        """Only the end of a turn is shown."""
+        if isinstance(event, Failed):
+            print(error_line(event), file=self._err)
+        elif isinstance(event, Finished) and event.text:
+            print(event.text, file=self._out, flush=True)
+
+    def tell(self, line: str) -> None:
+        """Pipes are told nothing."""
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class JsonObject:
+    """One object when the turn is over: the result, the sum of the usage, the error if there is one."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._usage = Usage()
+        self._error: dict[str, Any] | None = None
+
+    def show(self, event: Event) -> None:
+        """Collect, and print at the end."""
+        if isinstance(event, UsageReported):
+            self._usage = add_usage(self._usage, event.usage)
+        elif isinstance(event, Failed):
+            self._error = {key: value for key, value in event_to_json(event).items() if key != "type"}
+        elif isinstance(event, Finished):
+            whole = {**event_to_json(event), "usage": asdict(self._usage), "error": self._error}
+            print(json.dumps(whole), file=self._out, flush=True)
+
+    def tell(self, line: str) -> None:
+        """Programs are told nothing."""
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class JsonLines:
+    """One line an event, as it comes; ``result`` is last."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def show(self, event: Event) -> None:
+        """Print the event."""
+        print(json.dumps(event_to_json(event)), file=self._out, flush=True)
+
+    def tell(self, line: str) -> None:
+        """Programs are told nothing: a session's first line is ``session``."""
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+def add_usage(one: Usage, other: Usage) -> Usage:
+    """The sum of two steps' costs."""
+    return Usage(
+        prompt=one.prompt + other.prompt,
+        reused=one.reused + other.reused,
+        new=one.new + other.new,
+        generated=one.generated + other.generated,
+        prefill_s=round(one.prefill_s + other.prefill_s, 4),
+        decode_s=round(one.decode_s + other.decode_s, 4),
+    )
+
+
+def cache_line(usage: Usage) -> str:
+    """What a step cost: ``reused 41,230 · new 612 · 0.9 s``, then the answer's size and speed."""
+    line = f"reused {usage.reused:,} · new {usage.new:,} · {usage.prefill_s:.1f} s"
+    if not usage.generated:
+        return line
+    speed = f" at {usage.generated / usage.decode_s:,.0f} tokens/s" if usage.decode_s > 0 else ""
+    return f"{line} · generated {usage.generated:,}{speed}"
+
+
+def error_line(event: Failed) -> str:
+    """The failure as one line."""
+    return f"hearth: {event.message} · {event.fix}" if event.fix else f"hearth: {event.message}"
+
+
+def call_line(event: ToolCalled) -> str:
+    """The call as one line: the tool and its label."""
+    label = printable(event.label or event.arguments).replace("\n", " ")
+    return f"{event.name} {label if len(label) <= 200 else label[:200] + '…'}"
+
+
+def progress_line(event: Progress) -> str:
+    """What is waited for; in prefill a bar, the tokens and the estimated time."""
+    if event.phase != "prefill" or event.total <= 0:
+        return printable(event.note) or event.phase
+    filled = min(_BAR_WIDTH, _BAR_WIDTH * event.done // event.total)
+    bar = "━" * filled + "─" * (_BAR_WIDTH - filled)
+    eta = f" · about {event.eta_s:.0f} s left" if event.eta_s >= 0 else ""
+    return f"prefill {bar} {event.done:,} of {event.total:,} tokens{eta}"
+
+
+def first_lines(text: str, most: int) -> list[str]:
+    """At most ``most`` lines of a result, and how many there are beyond."""
+    lines = printable(text).splitlines()
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
+
+
+def printable(text: str) -> str:
+    """Text without control characters: what a model or a file says must not drive the terminal."""
+    return _CONTROL.sub("", text)
