@@ -128,8 +128,7 @@ def _log_of(paths: Paths, model: str) -> Path:
     """The file of this model's engine, the daemon's own when no model is named. Raises UsageError."""
     if not model:
         return log_file(paths)
-    known = sorted(path.stem for path in paths.logs.glob("*.log") if path != log_file(paths))
+    known = {path.stem.removeprefix("engine-"): path for path in sorted(paths.logs.glob("engine-*.log"))}
     if model not in known:
-        there = f"there are logs of: {', '.join(known)}" if known else "no engine has run yet"
-        raise UsageError(f"there is no log of {model!r}", there)
-    return paths.logs / f"{model}.log"
+        raise UsageError(f"there is no log of {model!r}", f"there are: {', '.join(known)}" if known else "none has run")
+    return known[model]

@@ -55,6 +55,7 @@ class Gateway:
         self._names = names
         self._beat_s = beat_s
         self._upstream = Upstream()
+        self._contexts: dict[str, int] = {}
         self._live: set[asyncio.Task[None]] = set()
         self._ending = False
         self._busy = 0
@@ -125,13 +126,14 @@ class Gateway:
         return methods[request.method]
 
     async def _health(self, request: Request) -> None:
-        loaded = [each["model"] for each in self._supervisor.report() if each["state"] == EngineState.READY]
-        await _answer(request, {"status": "ok", "version": self._about["version"], "models": loaded})
+        await _answer(request, {"status": "ok", "version": self._about["version"], "models": self._loaded()})
 
     async def _models(self, request: Request) -> None:
         cards = await asyncio.to_thread(self._supervisor.cards)
-        running = {each["model"]: each["context"] for each in self._supervisor.report() if each["context"]}
-        await _answer(request, list_models([card.name for card in cards], running, {}))
+        await _answer(request, list_models([card.name for card in cards], self._contexts, self._loaded()))
+
+    def _loaded(self) -> list[str]:
+        return [each["model"] for each in self._supervisor.report() if each["state"] == EngineState.READY]
 
     async def _status(self, request: Request) -> None:
         engines = self._supervisor.report()
@@ -178,6 +180,7 @@ class Gateway:
         try:
             async with self._supervisor.lease(chat.model, tell) as engine:
                 exchange.waiting_for = "queued"
+                self._contexts[engine.card.name] = engine.context_length
                 try:
                     await self._relay(engine, chat, exchange)
                 except (aiohttp.ClientError, OSError) as error:
@@ -220,4 +223,4 @@ async def _cause(engine: Engine, error: Exception) -> str:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_WORDS_S):
             await engine.wait()
-    return engine.cause or str(error) or type(error).__name__
+    return engine.cause or f"the engine of {engine.card.name} broke off: {error or type(error).__name__}"

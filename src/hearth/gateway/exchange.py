@@ -80,7 +80,9 @@ class Exchange:
             self._held = chunk[end:]
             chunk = chunk[:end]
             if len(self._held) > EVENT_LIMIT:
-                raise engine_lost(self.model, f"an event of more than {EVENT_LIMIT // (1024 * 1024)} MiB")
+                raise engine_lost(
+                    self.model, f"the engine of {self.model} sent an event of more than {EVENT_LIMIT >> 20} MiB"
+                )
         if chunk:
             self._last = chunk
             await self._write(chunk)
@@ -89,7 +91,7 @@ class Exchange:
         """The engine closed its stream. One that ended without ``[DONE]`` or an error of its own was cut: say so."""
         whole = self._last + self._held
         if b"[DONE]" not in whole and b'"error"' not in whole:
-            raise engine_lost(self.model, "its stream ended before the answer did")
+            raise engine_lost(self.model, f"the engine of {self.model} ended its stream before the answer")
         if self._held:
             await self._write(self._held)
         await self._close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -85,9 +85,9 @@ def unknown_model(name: str, known: Iterable[str]) -> Refusal:
     )
 
 
-def list_models(names: Iterable[str], running: Mapping[str, int], trained: Mapping[str, int]) -> dict[str, Any]:
-    """OpenAI's list. ``context_length`` is what one request may hold: the running engine's own figure; the length
-    that the model was trained for, from its file, while it is not loaded; null when neither is known."""
+def list_models(names: Iterable[str], known: Mapping[str, int], loaded: Container[str]) -> dict[str, Any]:
+    """OpenAI's list. ``known`` maps a model to the tokens that one request may hold, as its engine said when it last
+    ran; ``context_length`` is null for the others: what a model was trained for is not what this machine gives it."""
     return {
         "object": "list",
         "data": [
@@ -96,8 +96,8 @@ def list_models(names: Iterable[str], running: Mapping[str, int], trained: Mappi
                 "object": "model",
                 "created": 0,
                 "owned_by": "hearth",
-                "context_length": running.get(name) or trained.get(name) or None,
-                "loaded": name in running,
+                "context_length": known.get(name),
+                "loaded": name in loaded,
             }
             for name in names
         ],

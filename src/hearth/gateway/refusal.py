@@ -52,13 +52,13 @@ def bad_request(code: str, message: str, fix: str = "") -> Refusal:
     return Refusal(400, "invalid_request_error", code, message, fix=fix)
 
 
-def engine_lost(model: str, cause: str) -> Refusal:
-    """502: the engine stopped, or broke off, while it answered."""
+def engine_lost(model: str, message: str) -> Refusal:
+    """502: the engine stopped, or broke off, while it answered. ``message`` names it and says how."""
     return Refusal(
         502,
         "engine_error",
         "engine_lost",
-        f"the engine of {model} broke off: {cause}",
+        message,
         fix=f"send the request again, a new engine starts by itself; hearth logs {model} shows what it said",
         source="engine",
     )

@@ -10,8 +10,6 @@ from typing import Any
 
 import msgspec
 
-ANSWER_LIMIT = 64 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -21,24 +19,22 @@ class Answer:
     data: Any
 
 
-async def ask(
-    socket: Path, method: str, path: str, data: object = None, *, timeout_s: float = 5.0, host: str = "hearth"
-) -> Answer:
+async def ask(socket: Path, method: str, path: str, data: object = None, *, timeout_s: float = 5.0) -> Answer:
     """Send one request, read the whole answer. ``data`` goes as JSON when it is not None.
 
     Raises OSError when nobody listens or the answer is no HTTP, TimeoutError after ``timeout_s``.
     """
     async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_unix_connection(str(socket), limit=ANSWER_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(str(socket))
         try:
             body = b"" if data is None else msgspec.json.encode(data)
             head = (
-                f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+                f"{method} {path} HTTP/1.1\r\nHost: hearth\r\nConnection: close\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             writer.write(head.encode("ascii") + body)
             await writer.drain()
-            return _parse(await reader.read(ANSWER_LIMIT))
+            return _parse(await reader.read())
         finally:
             writer.close()
             with contextlib.suppress(OSError):
