@@ -59,18 +59,11 @@ def end_all(mark: str) -> None:
 
 
 def marked(mark: str) -> list[int]:
-    """Living processes with this mark in their environment; none where there is no /proc."""
+    """Living processes with this mark in their environment (a zombie has none); none where there is no /proc."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if int(folder.name) != os.getpid() and wanted in (folder / "environ").read_bytes().split(b"\0"):
-                reap(int(folder.name))
                 found.append(int(folder.name))
     return found
-
-
-def reap(pid: int) -> None:
-    """Collect it if it is an ended child of ours: a zombie would count as alive for ever."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
