@@ -118,6 +118,8 @@ class Transcript:
             case "message" | "result":
                 self.messages.append(Message.from_wire(record["message"]))
                 self._partial = ""
+                # Some servers number their calls anew in each answer: an id is open only until its result.
+                self._begun.discard(record["message"].get("tool_call_id", ""))
             case "call":
                 self._begun.add(record["id"])
             case "turn":
