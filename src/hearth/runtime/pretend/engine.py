@@ -53,6 +53,7 @@ class PretendEngine:
         self._state = EngineState.STOPPED
         self._cause = ""
         self._gone = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._server: PretendServer | None = None
         self.requests: list[bytes] = []
@@ -156,6 +157,12 @@ class PretendEngine:
         """Return when it has been stopped or has failed."""
         await self._gone.wait()
 
+    async def asked(self, count: int) -> None:
+        """Return when ``count`` chat requests have come since the start."""
+        while len(self.requests) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -175,6 +182,7 @@ class PretendEngine:
 
     def _record(self, body: bytes) -> None:
         self.requests.append(body)
+        self._arrived.set()
         if self._record_file is not None:
             with self._record_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"body": body.decode(errors="replace")}) + "\n")

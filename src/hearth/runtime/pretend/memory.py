@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TOKEN_CHARACTERS = 4
+LEAST_SIMILARITY = 0.1
+"""Below this share of the prompt a common beginning does not count: llama-server's ``slot_prompt_similarity``."""
 
 
 @dataclass(slots=True)
@@ -42,12 +44,14 @@ class Memory:
     clock: int = 0
 
     def seat(self, text: str) -> Seating:
-        """Take the idle slot with the longest common beginning, or the one unused for longest when none has any.
+        """Take the idle slot with the longest common beginning, or without a like one that unused for longest.
 
         At least one slot must be idle. The slot holds ``text`` and is processing afterwards.
         """
         idle = [slot for slot in self.slots if not slot.processing]
-        best = max(idle, key=lambda slot: (_common(slot.text, text) // TOKEN_CHARACTERS, -slot.used_at))
+        best = max(idle, key=lambda slot: _common(slot.text, text))
+        if _common(best.text, text) <= LEAST_SIMILARITY * len(text):
+            best = min(idle, key=lambda slot: slot.used_at)
         total = count_tokens(text)
         # An engine computes at least the last token anew, to have something to sample from.
         cached = min(_common(best.text, text) // TOKEN_CHARACTERS, total - 1)

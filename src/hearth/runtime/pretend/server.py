@@ -49,7 +49,7 @@ class PretendServer:
 
     def application(self) -> web.Application:
         """The routes. Run it with ``handler_cancellation=True``, or a client that leaves is not noticed."""
-        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[web.middleware(self._admit)])
+        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._admit])
         application.add_routes(
             [
                 web.get("/health", self._health),
@@ -62,6 +62,7 @@ class PretendServer:
         )
         return application
 
+    @web.middleware
     async def _admit(self, request: web.Request, handler: Handle) -> web.StreamResponse:
         if self.loading:
             return _error(error_body(503, "Loading model", "unavailable_error"))
