@@ -15,6 +15,21 @@ MOST_OUTPUT = 2 * 1024 * 1024
 """Bytes of output that are kept; the middle of a longer one is dropped."""
 GRACE_S = 2.0
 """Seconds between SIGTERM and SIGKILL of the group."""
+QUIET_SPELL_S = 0.2
+"""Seconds without output after which a finished command's pipe counts as drained."""
+MOST_QUIET_SPELLS = 10
+QUIET = {
+    "COLUMNS": "80",
+    "GIT_PAGER": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LINES": "24",
+    "NO_COLOR": "1",
+    "PAGER": "cat",
+    "TERM": "dumb",
+    # An edit that keeps a file's size within the second of the last one would meet Python's stale .pyc.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""What every command finds in its environment: no pager, no prompt, no colours, one width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +54,82 @@ class PlainShell:
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
-        self._environment = dict(environment)
+        self._environment = {**environment, **QUIET}
 
     async def run(self, command: str, timeout_s: float) -> CommandResult:
-        """Run it with ``bash -c`` (``sh`` where there is none); stdin is empty."""
+        """Run it with ``bash -c`` (``sh`` where there is none); stdin is empty.
+
+        Raises OSError or ValueError if it cannot be started.
+        """
         shell = "/bin/bash" if os.access("/bin/bash", os.X_OK) else "/bin/sh"
-        process = await asyncio.create_subprocess_exec(
-            shell,
-            "-c",
-            command,
-            cwd=self._directory,
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        # A pipe of our own: with asyncio's, waiting for the process also waits for every child that holds the pipe.
+        read_end, write_end = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                shell,
+                "-c",
+                command,
+                cwd=self._directory,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
         kept = _Ends(MOST_OUTPUT)
+        reading = asyncio.create_task(_drain(read_end, kept))
         timed_out = False
         try:
             async with asyncio.timeout(timeout_s):
-                # A background child may keep the pipe open for ever: the command is over when the shell is.
-                reading = asyncio.ensure_future(_drain(process, kept))
                 await process.wait()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(reading, 0.2)
+                await _settle(reading, kept)
         except TimeoutError:
             timed_out = True
         finally:
-            await asyncio.shield(_end_group(process))
+            try:
+                await asyncio.shield(_end_group(process))
+                await _settle(reading, kept)
+            finally:
+                reading.cancel()
         return CommandResult(kept.text(), process.returncode if process.returncode is not None else -1, timed_out)
 
 
-async def _drain(process: asyncio.subprocess.Process, kept: _Ends) -> None:
-    assert process.stdout is not None
-    while data := await process.stdout.read(65536):
-        kept.add(data)
+async def _drain(read_end: int, kept: _Ends) -> None:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+    )
+    try:
+        while data := await reader.read(65536):
+            kept.add(data)
+    finally:
+        transport.close()
+
+
+async def _settle(reading: asyncio.Task[None], kept: _Ends) -> None:
+    # The command is over when its shell is: what is in the pipe still counts, but a child in the background may hold
+    # the pipe open for ever, silent or not.
+    for _ in range(MOST_QUIET_SPELLS):
+        before = kept.total
+        await asyncio.wait({reading}, timeout=QUIET_SPELL_S)
+        if reading.done() or kept.total == before:
+            return
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
     # The group outlives its leader when the command left children behind.
-    if process.returncode is None:
-        _signal(process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_S)
-    _signal(process.pid, signal.SIGKILL)
+    try:
+        if process.returncode is None:
+            _signal(process.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), GRACE_S)
+    finally:
+        _signal(process.pid, signal.SIGKILL)
     await process.wait()
 
 
@@ -99,16 +145,18 @@ class _Ends:
         self._half = limit // 2
         self._head = bytearray()
         self._tail = bytearray()
-        self._dropped = 0
+        self.total = 0
 
     def add(self, data: bytes) -> None:
+        self.total += len(data)
         room = self._half - len(self._head)
-        self._head += data[:room] if room > 0 else b""
-        self._tail += data[max(room, 0) :]
-        if len(self._tail) > 2 * self._half:
-            self._dropped += len(self._tail) - self._half
+        self._head += data[:room]
+        self._tail += data[room:]
+        if len(self._tail) > 2 * self._half:  # not at each call: moving the tail costs more than adding to it
             del self._tail[: -self._half]
 
     def text(self) -> str:
-        middle = f"\n[{self._dropped:,} bytes cut here]\n".encode() if self._dropped else b""
-        return (bytes(self._head) + middle + bytes(self._tail)).decode("utf-8", errors="replace")
+        tail = self._tail[-self._half :]
+        dropped = self.total - len(self._head) - len(tail)
+        middle = f"\n[{dropped:,} bytes cut here]\n".encode() if dropped else b""
+        return (self._head + middle + tail).decode("utf-8", errors="replace")

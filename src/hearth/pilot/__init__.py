@@ -1,0 +1,1 @@
+"""The tiny model that ships with hearth: how its data is made, how it is trained, exported and evaluated."""

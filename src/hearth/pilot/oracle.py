@@ -1,0 +1,170 @@
+"""Plays a chore as it should be done, through the real tools, and records every message.
+
+Now and then it slips (a misspelt name, a wrong guess) and recovers; the slip itself is marked as not to be learnt.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, field
+
+from hearth.llm.profile import PILOT
+from hearth.messages import Message, ToolCall
+from hearth.pilot.functions import COMPARISONS, GUESSES, Function
+from hearth.pilot.projects import Chore
+from hearth.pilot.render import write_call
+from hearth.tools.toolbox import Toolbox
+
+RUN_TESTS = "python3 -m pytest -q --tb=short"
+SLIP_SHARE = 0.08
+"""Share of sessions with a slip in them."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """A session as it was played; ``learn[i]`` says whether message i is to be imitated."""
+
+    messages: list[Message]
+    learn: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.learn = [False] * len(self.messages)
+
+
+class Oracle:
+    """Plays one chore."""
+
+    def __init__(self, chore: Chore, toolbox: Toolbox, rng: random.Random) -> None:
+        self._chore = chore
+        self._toolbox = toolbox
+        self._rng = rng
+        self._slips = rng.random() < SLIP_SHARE
+        self.recording = Recording([Message("system", PILOT.system), Message("user", chore.prompt)])
+
+    async def play(self) -> Recording:
+        """Do the chore to its end."""
+        plays = {
+            "fix": self._fix, "rename": self._rename, "constant": self._set_constant, "explain": self._explain, "other": self._greet,
+        }  # fmt: skip
+        await plays[self._chore.kind]()
+        return self.recording
+
+    async def _call(self, call: ToolCall, learn: bool = True) -> str:
+        result = await self._toolbox.run(call)
+        self._record(Message("assistant", "", (call,)), learn)
+        self._record(Message("tool", result.for_model), False)
+        return result.for_model
+
+    def _say(self, text: str) -> None:
+        self._record(Message("assistant", text), True)
+
+    def _record(self, message: Message, learn: bool) -> None:
+        self.recording.messages.append(message)
+        self.recording.learn.append(learn)
+
+    def _slip_now(self, chance: float = 0.35) -> bool:
+        if self._slips and self._rng.random() < chance:
+            self._slips = False
+            return True
+        return False
+
+    def _misspell(self, text: str) -> str:
+        places = [index for index, letter in enumerate(text) if letter.isalpha()]
+        index = self._rng.choice(places)
+        letter = self._rng.choice("abcdefghijklmnopqrstuvwxyz")
+        kind = self._rng.randrange(3)
+        return text[:index] + ("" if kind == 0 else letter) + text[index + (1 if kind < 2 else 0) :]
+
+    async def _grep(self, pattern: str) -> str:
+        if self._slip_now():
+            await self._call(write_call("grep", pattern=self._misspell(pattern)), learn=False)
+        return await self._call(write_call("grep", pattern=pattern))
+
+    async def _read(self, path: str) -> str:
+        if self._slip_now():
+            await self._call(write_call("read", path=self._misspell(path)), learn=False)
+        return await self._call(write_call("read", path=path))
+
+    async def _edit(self, path: str, old: str, new: str, **more: bool) -> str:
+        if self._slip_now(0.6):
+            misspelt = self._misspell(old)
+            if misspelt not in "".join(self._chore.files.values()):
+                await self._call(write_call("edit", path=path, old=misspelt, new=new, **more), learn=False)
+        return await self._call(write_call("edit", path=path, old=old, new=new, **more))
+
+    async def _fix(self) -> None:
+        output = await self._call(write_call("bash", command=RUN_TESTS))
+        left = {function.name: (path, function, bug) for path, function, bug in self._chore.bugs}
+        done: list[str] = []
+        while left:
+            name = min(left, key=lambda name: _first_mention(output, name))
+            path, function, bug = left.pop(name)
+            await self._grep(f"def {name}")
+            await self._read(path)
+            output = await self._repair(path, function, bug)
+            done.append(f"{name} in {path}")
+        self._say(f"Fixed {' and '.join(done)}. All tests pass.")
+
+    async def _repair(self, path: str, function: Function, bug: str) -> str:
+        index, broken = function.wrong[bug]
+        right = function.body[index].strip()
+        current = broken.strip()
+        guesses = list_guesses(current, right) if not function.documented and bug in ("operator", "comparison") else [right]
+        output = ""
+        if function.documented and self._slip_now(0.5):
+            wrong = self._rng.choice([bad.strip() for at, bad in function.wrong.values() if at == index] + [f"{current} + 1"])
+            if wrong not in (current, right):
+                await self._call(write_call("edit", path=path, old=current, new=wrong), learn=False)
+                output = await self._call(write_call("bash", command=RUN_TESTS))
+                current = wrong
+        for guess in guesses:
+            await self._edit(path, current, guess)
+            output = await self._call(write_call("bash", command=RUN_TESTS))
+            current = guess
+        return output
+
+    async def _rename(self) -> None:
+        old, new = self._chore.facts["old"], self._chore.facts["new"]
+        found = await self._grep(old)
+        paths = list(dict.fromkeys(line.split(":", 1)[0] for line in found.splitlines()))
+        for path in paths:
+            await self._edit(path, old, new, all=True)
+        await self._call(write_call("grep", pattern=old))
+        self._say(f"Renamed {old} to {new} in {len(paths)} {'file' if len(paths) == 1 else 'files'}.")
+
+    async def _set_constant(self) -> None:
+        facts = self._chore.facts
+        name, before, after = facts["name"], facts["before"], facts["after"]
+        await self._grep(name)
+        await self._edit(facts["path"], f"{name} = {before}", f"{name} = {after}")
+        self._say(f"Set {name} to {after} in {facts['path']}.")
+
+    async def _explain(self) -> None:
+        await self._grep(f"def {self._chore.facts['name']}")
+        await self._read(self._chore.facts["path"])
+        self._say(self._chore.answer)
+
+    async def _greet(self) -> None:
+        self._say(self._chore.answer)
+
+
+def list_guesses(broken: str, right: str) -> list[str]:
+    """The lines to try, in a fixed order, up to and with the right one: for a bug that only the tests can tell."""
+    signs = GUESSES if any(f" {sign} " in broken or f" {sign}= " in broken for sign in GUESSES) else tuple(COMPARISONS)
+    found = re.search("|".join(f" {re.escape(sign)}=? " for sign in sorted(signs, key=len, reverse=True)), broken)
+    if not found:
+        return [right]
+    guesses = []
+    for sign in signs:
+        guess = broken.replace(found[0].strip().removesuffix("=") if signs is GUESSES else found[0].strip(), sign, 1)
+        if guess != broken:
+            guesses.append(guess)
+        if guess == right:
+            return guesses
+    return [right]
+
+
+def _first_mention(output: str, name: str) -> int:
+    found = re.search(rf"in test_{re.escape(name)}\b", output) or re.search(rf"\b{re.escape(name)}\(", output)
+    return found.start() if found else len(output)

@@ -1,0 +1,54 @@
+"""The pilot's byte-level BPE, small on purpose: unseen names are spelt in pieces that were seen a thousand times.
+
+The merges are learnt with digits and single ``_`` set apart; encoding then uses plain GPT-2 splitting, which is what the
+engine does for a GGUF of tokenizer type ``gpt2``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from hearth.pilot.render import CALL, CALL_END, END, START
+
+CONTROL = (START, END)
+"""Never shown as text."""
+SPELT = (CALL, CALL_END)
+"""One token each, shown as text: the engine's parser looks for them."""
+VOCABULARY = 768
+
+
+def learn_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Tokenizer:
+    """Learn the merges from rendered sessions whose names are all made up."""
+    learner = Tokenizer(models.BPE())
+    apart = pre_tokenizers.Split(Regex("[0-9]|(?<!_)_(?!_)"), "isolated")
+    learner.pre_tokenizer = pre_tokenizers.Sequence([apart, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=size - len(CONTROL) - len(SPELT),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    # The marks are single tokens: they must not teach merges of their own.
+    marks = [*CONTROL, *SPELT]
+    learner.train_from_iterator((piece for text in texts for piece in _split(text, marks)), trainer)
+    learned = json.loads(learner.to_str())["model"]
+    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in learned["merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab=learned["vocab"], merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
+    return tokenizer
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer that ``Tokenizer.save`` wrote."""
+    return Tokenizer.from_file(str(path))
+
+
+def _split(text: str, marks: list[str]) -> list[str]:
+    for mark in marks:
+        text = text.replace(mark, "\0")
+    return [piece for piece in text.split("\0") if piece]
