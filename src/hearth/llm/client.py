@@ -29,6 +29,8 @@ CONNECT_S = 30.0
 LISTING_S = 30.0
 RETRY_S = 0.5
 LARGEST_ERROR = 64 * 1024
+LOADING = 503
+"""What a llama-server answers, to any request, while it loads its model."""
 
 OWN_EXTRAS = {"return_progress": True}
 """What llama-server and our gateway understand beyond the standard; timings come unasked."""
@@ -106,7 +108,7 @@ class ChatClient:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             what = f"{self._endpoint.name} does not answer: {_say(error)}"
             raise Unavailable(what, self._endpoint.remedy) from error
-        if status in (401, 403) or status >= 500:
+        if status in (401, 403) or (status >= 500 and status != LOADING):
             failure = failure_from_status(status, body)
             raise (Denied if status == 403 else Unavailable)(failure.reason, failure.fix)
         try:
@@ -129,7 +131,7 @@ class ChatClient:
                             yield event
                         return
                     failure = failure_from_status(response.status, await response.content.read(LARGEST_ERROR))
-                if response.status != 503 or "oading" not in failure.reason:
+                if response.status != LOADING or "oading" not in failure.reason:
                     yield failure
                     return
                 # A bare llama-server refuses while it loads; our gateway waits instead and keeps the line alive.
