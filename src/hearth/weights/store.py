@@ -38,11 +38,13 @@ class Store:
         A file called ``pilot.gguf`` in the folder is left out: that name is the packaged model's.
         """
         cards = []
-        if size := _size(self._pilot):
-            cards.append(ModelCard(PILOT_NAME, self._pilot, size, "the tiny model that ships with hearth"))
+        if self._pilot.is_file():
+            cards.append(
+                ModelCard(PILOT_NAME, self._pilot, _size(self._pilot), "the tiny model that ships with hearth")
+            )
         for path in _gguf_files(self._models):
-            if path.stem != PILOT_NAME and (size := _size(path)):
-                cards.append(ModelCard(path.stem, path, size, path.name))
+            if path.stem != PILOT_NAME:
+                cards.append(ModelCard(path.stem, path, _size(path), path.name))
         return cards
 
     def resolve(self, name: str) -> ModelCard:
@@ -71,7 +73,7 @@ def _known(cards: Sequence[ModelCard], models: Path) -> str:
 
 
 def _gguf_files(folder: Path) -> list[Path]:
-    """Files and broken links alike, so that ``_size`` alone decides; an unreadable folder has none."""
+    """Plain files and links to such; an unreadable folder has none."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix == ".gguf" and path.is_file())
     except OSError:
@@ -79,6 +81,7 @@ def _gguf_files(folder: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
+    """Bytes; 0 for a file that went away or never was: the check before a load says so in better words."""
     try:
         return path.stat().st_size
     except OSError:
