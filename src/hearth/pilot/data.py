@@ -66,10 +66,14 @@ class ForkedPytest:
             sys.stdout.flush()
             os._exit(code)
         os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            output = pipe.read()
-        _, status = os.waitpid(child, 0)
-        return CommandResult(output.decode(), os.waitstatus_to_exitcode(status))
+        return _collect(reader, child)
+
+
+def _collect(reader: int, child: int) -> CommandResult:
+    with os.fdopen(reader, "rb") as pipe:
+        output = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return CommandResult(output.decode(), os.waitstatus_to_exitcode(status))
 
 
 def make_toolbox(folder: Path, shell: Shell) -> Toolbox:
@@ -127,7 +131,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("count", type=int, help="how many sessions")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--held-out", action="store_true", help="name things with the words that training never sees")
-    parser.add_argument("--made-up", action="store_true", help="name things with made-up words only (to learn the vocabulary)")
+    parser.add_argument(
+        "--made-up", action="store_true", help="name things with made-up words only (to learn the vocabulary)"
+    )
     options = parser.parse_args(arguments)
     rng = random.Random(options.seed)
     words = Words(rng, options.held_out, 1.0 if options.made_up else MADE_UP_SHARE)

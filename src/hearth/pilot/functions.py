@@ -106,8 +106,14 @@ OPERATORS = {
     "+": ("the sum of {a} and {b}", ("Return the sum of {a} and {b}.", "Add {a} and {b}.", "Return {a} plus {b}.")),
     "-": ("{a} minus {b}", ("Return {a} minus {b}.", "Subtract {b} from {a}.", "Return {a} less {b}.")),
     "*": ("{a} times {b}", ("Return {a} times {b}.", "Multiply {a} by {b}.", "Return the product of {a} and {b}.")),
-    "//": ("{a} divided by {b}, rounded down", ("Return {a} divided by {b}, rounded down.", "Divide {a} by {b}, without a remainder.")),
-    "%": ("the remainder of {a} divided by {b}", ("Return the remainder of {a} divided by {b}.", "What is left when {a} is divided by {b}.")),
+    "//": (
+        "{a} divided by {b}, rounded down",
+        ("Return {a} divided by {b}, rounded down.", "Divide {a} by {b}, without a remainder."),
+    ),
+    "%": (
+        "the remainder of {a} divided by {b}",
+        ("Return the remainder of {a} divided by {b}.", "What is left when {a} is divided by {b}."),
+    ),
 }
 COMPARISONS = {
     ">": ("{a} is greater than {b}", ("greater than", "above", "more than")),
@@ -117,7 +123,14 @@ COMPARISONS = {
     "==": ("{a} equals {b}", ("equal to", "the same as")),
     "!=": ("{a} differs from {b}", ("not equal to", "different from")),
 }
-_WRONG_COMPARISON = {">": ("<", ">="), ">=": (">", "<="), "<": (">", "<="), "<=": ("<", ">="), "==": ("!=",), "!=": ("==",)}
+_WRONG_COMPARISON = {
+    ">": ("<", ">="),
+    ">=": (">", "<="),
+    "<": (">", "<="),
+    "<=": ("<", ">="),
+    "==": ("!=",),
+    "!=": ("==",),
+}
 GUESSES = ("+", "-", "*", "//")
 """The order in which operators are tried when nothing says which one is right."""
 
@@ -159,7 +172,10 @@ def _two_operations(rng: random.Random, name: str, a: str, b: str, c: str) -> Fu
         "operator": (0, rng.choice((f"return {a} * {b} {other} {c}", f"return {a} + {b} {sign} {c}"))),
         "variable": (0, rng.choice((f"return {a} * {a} {sign} {c}", f"return {a} * {b} {sign} {b}"))),
     }
-    docs = (f"Return {a} times {b}, {word} {c}.", f"Multiply {a} by {b}, then {'add' if sign == '+' else 'subtract'} {c}.")
+    docs = (
+        f"Return {a} times {b}, {word} {c}.",
+        f"Multiply {a} by {b}, then {'add' if sign == '+' else 'subtract'} {c}.",
+    )
     body = (f"return {a} * {b} {sign} {c}",)
     return Function(name, (a, b, c), body, f"It returns {a} times {b}, {word} {c}.", docs, wrong, _numbers(3))
 
@@ -210,7 +226,11 @@ def _count(rng: random.Random, name: str, a: str, b: str, c: str) -> Function:
 
 def _add_constant(rng: random.Random, name: str, a: str, b: str, c: str) -> Function:
     sign, word, doc = rng.choice(
-        (("+", "plus", "Add {n} to {a}."), ("-", "minus", "Subtract {n} from {a}."), ("*", "times", "Multiply {a} by {n}."))
+        (
+            ("+", "plus", "Add {n} to {a}."),
+            ("-", "minus", "Subtract {n} from {a}."),
+            ("*", "times", "Multiply {a} by {n}."),
+        )
     )
     number = rng.randint(2, 99)
     off = number + rng.choice((-1, 1))

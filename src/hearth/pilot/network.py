@@ -148,7 +148,8 @@ def _initialise(pilot: Pilot, shape: Shape) -> None:
     pilot.norm.weight.fill_(0.15)
     rotation, projection = _orthogonal(width), _orthogonal(width)
     first, second = pilot.blocks[0].mixer, pilot.blocks[1].mixer
-    assert isinstance(first, ShortConv) and isinstance(second, Attention)
+    assert isinstance(first, ShortConv)
+    assert isinstance(second, Attention)
     first.in_proj.weight[: 2 * width].normal_(std=0.02)
     first.in_proj.weight[: 2 * width, 0] = 1 / 3
     first.in_proj.weight[2 * width :] = torch.eye(width)

@@ -45,8 +45,12 @@ class Oracle:
     async def play(self) -> Recording:
         """Do the chore to its end."""
         plays = {
-            "fix": self._fix, "rename": self._rename, "constant": self._set_constant, "explain": self._explain, "other": self._greet,
-        }  # fmt: skip
+            "fix": self._fix,
+            "rename": self._rename,
+            "constant": self._set_constant,
+            "explain": self._explain,
+            "other": self._greet,
+        }
         await plays[self._chore.kind]()
         return self.recording
 
@@ -110,10 +114,14 @@ class Oracle:
         index, broken = function.wrong[bug]
         right = function.body[index].strip()
         current = broken.strip()
-        guesses = list_guesses(current, right) if not function.documented and bug in ("operator", "comparison") else [right]
+        guesses = (
+            list_guesses(current, right) if not function.documented and bug in ("operator", "comparison") else [right]
+        )
         output = ""
         if function.documented and self._slip_now(0.5):
-            wrong = self._rng.choice([bad.strip() for at, bad in function.wrong.values() if at == index] + [f"{current} + 1"])
+            wrong = self._rng.choice(
+                [bad.strip() for at, bad in function.wrong.values() if at == index] + [f"{current} + 1"]
+            )
             if wrong not in (current, right):
                 await self._call(write_call("edit", path=path, old=current, new=wrong), learn=False)
                 output = await self._call(write_call("bash", command=RUN_TESTS))

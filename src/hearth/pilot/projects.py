@@ -14,29 +14,71 @@ Kind = Literal["fix", "rename", "constant", "explain", "other"]
 
 PROMPTS: dict[str, tuple[str, ...]] = {
     "fix": (
-        "Fix the failing test", "Fix the failing test.", "fix the failing tests", "The tests fail. Fix the bug.",
-        "A test fails, please fix it.", "Make the tests pass.", "Run the tests and fix what fails.", "Fix the bug",
-        "There is a bug. Find it and fix it.", "tests are red, fix them", "Please fix the failing test", "Fix the tests.",
+        "Fix the failing test",
+        "Fix the failing test.",
+        "fix the failing tests",
+        "The tests fail. Fix the bug.",
+        "A test fails, please fix it.",
+        "Make the tests pass.",
+        "Run the tests and fix what fails.",
+        "Fix the bug",
+        "There is a bug. Find it and fix it.",
+        "tests are red, fix them",
+        "Please fix the failing test",
+        "Fix the tests.",
     ),
     "rename": (
-        "Rename {old} to {new}", "Rename the function {old} to {new}", "rename {old} to {new} everywhere",
-        "Rename the function {old} to {new} everywhere.", "Please rename {old} to {new}.", "Change the name of {old} to {new}.",
-        "{old} should be called {new}. Rename it.", "Rename {old} to {new} in the whole project.",
+        "Rename {old} to {new}",
+        "Rename the function {old} to {new}",
+        "rename {old} to {new} everywhere",
+        "Rename the function {old} to {new} everywhere.",
+        "Please rename {old} to {new}.",
+        "Change the name of {old} to {new}.",
+        "{old} should be called {new}. Rename it.",
+        "Rename {old} to {new} in the whole project.",
     ),
     "constant": (
-        "Set {name} to {value}", "set {name} to {value}", "Change {name} to {value}.", "Set the constant {name} to {value}.",
-        "Please set {name} to {value}.", "{name} should be {value}.", "Make {name} {value}.", "Change the value of {name} to {value}",
+        "Set {name} to {value}",
+        "set {name} to {value}",
+        "Change {name} to {value}.",
+        "Set the constant {name} to {value}.",
+        "Please set {name} to {value}.",
+        "{name} should be {value}.",
+        "Make {name} {value}.",
+        "Change the value of {name} to {value}",
     ),
     "explain": (
-        "Explain {name}", "Explain what {name} does.", "What does {name} do?", "Explain the function {name}.",
-        "what does the function {name} do", "Tell me what {name} does.", "Describe {name}.", "How does {name} work?",
+        "Explain {name}",
+        "Explain what {name} does.",
+        "What does {name} do?",
+        "Explain the function {name}.",
+        "what does the function {name} do",
+        "Tell me what {name} does.",
+        "Describe {name}.",
+        "How does {name} work?",
     ),
     "other": (
-        "hello", "Hello", "hi", "Hi there", "hey", "Who are you?", "What can you do?", "help", "Reply with one word: ready",
-        "Write me a web site", "Write a poem", "Refactor the project", "Add a login page", "Translate this to German",
-        "What is the weather?", "Explain quantum physics", "Review my code", "Write tests for the project", "thanks",
+        "hello",
+        "Hello",
+        "hi",
+        "Hi there",
+        "hey",
+        "Who are you?",
+        "What can you do?",
+        "help",
+        "Reply with one word: ready",
+        "Write me a web site",
+        "Write a poem",
+        "Refactor the project",
+        "Add a login page",
+        "Translate this to German",
+        "What is the weather?",
+        "Explain quantum physics",
+        "Review my code",
+        "Write tests for the project",
+        "thanks",
     ),
-}  # fmt: skip
+}
 
 GREETING = (
     "I am the pilot, a tiny model that comes with hearth. I can fix a failing test, rename a function, "
@@ -99,7 +141,13 @@ def make_chore(rng: random.Random, kind: Kind, words: Words) -> Chore:
     """Draw a project named with these words, and a chore of this kind in it."""
     taken: set[str] = set()
     modules = _make_modules(rng, words, taken)
-    make = {"fix": _make_fix, "rename": _make_rename, "constant": _make_constant, "explain": _make_explain, "other": _make_other}
+    make = {
+        "fix": _make_fix,
+        "rename": _make_rename,
+        "constant": _make_constant,
+        "explain": _make_explain,
+        "other": _make_other,
+    }
     return make[kind](rng, words, modules, taken)
 
 
@@ -109,9 +157,12 @@ def _make_modules(rng: random.Random, words: Words, taken: set[str]) -> list[Mod
     for _ in range(rng.choices((1, 2, 3), (4, 4, 2))[0]):
         stem = words.fresh_name(taken, 2)
         typed = rng.random() < 0.3
-        functions = tuple(make_function(rng, words, taken, typed) for _ in range(rng.choices((1, 2, 3, 4), (2, 4, 3, 1))[0]))
+        functions = tuple(
+            make_function(rng, words, taken, typed) for _ in range(rng.choices((1, 2, 3, 4), (2, 4, 3, 1))[0])
+        )
         constants = tuple(
-            (words.fresh_name(taken).upper(), _value(rng, words)) for _ in range(rng.choices((0, 1, 2, 3), (3, 3, 2, 1))[0])
+            (words.fresh_name(taken).upper(), _value(rng, words))
+            for _ in range(rng.choices((0, 1, 2, 3), (3, 3, 2, 1))[0])
         )
         dotted = f"{dotted_root}.{stem}" if dotted_root else stem
         head, others = _make_head(rng, stem), _make_others(rng, words, taken)
@@ -192,7 +243,10 @@ def _one_test(rng: random.Random, function: Function, bug: str, words: Words) ->
     suffix = f"_{words.word()}" if not named and rng.random() < 0.25 else ""
     lines = [f"def test_{function.name}{suffix}():"]
     # The broken assertion is the first, as in most projects where one value shows the bug.
-    drawn = [*([telling] if telling else []), *(function.sample(rng) for _ in range(rng.randint(0 if telling else 1, 2)))]
+    drawn = [
+        *([telling] if telling else []),
+        *(function.sample(rng) for _ in range(rng.randint(0 if telling else 1, 2))),
+    ]
     for arguments in drawn:
         try:
             value = function.evaluate(arguments)
@@ -200,7 +254,11 @@ def _one_test(rng: random.Random, function: Function, bug: str, words: Words) ->
             continue
         call = f"{function.name}({', '.join(repr(argument) for argument in arguments)})"
         sign = "is" if isinstance(value, bool) else "=="
-        lines += [f"    result = {call}", f"    assert result {sign} {value!r}"] if named else [f"    assert {call} {sign} {value!r}"]
+        lines += (
+            [f"    result = {call}", f"    assert result {sign} {value!r}"]
+            if named
+            else [f"    assert {call} {sign} {value!r}"]
+        )
     return "\n".join(lines) + "\n" if len(lines) > 1 else None
 
 
@@ -252,7 +310,9 @@ def _make_rename(rng: random.Random, words: Words, modules: list[Module], taken:
     if rng.random() < 0.5:
         caller = words.fresh_name(taken, 2)
         user = f"from {module.dotted} import {old}\n\n\ndef {caller}({words.fresh_name(taken, 1)}):\n    return {old}\n"
-        files[f"{module.path.rsplit('/', 1)[0] + '/' if '/' in module.path else ''}{words.fresh_name(taken, 1)}.py"] = user
+        files[f"{module.path.rsplit('/', 1)[0] + '/' if '/' in module.path else ''}{words.fresh_name(taken, 1)}.py"] = (
+            user
+        )
     wanted = {path: text.replace(old, new) for path, text in files.items() if old in text}
     prompt = rng.choice(PROMPTS["rename"]).format(old=old, new=new)
     return Chore("rename", prompt, files, wanted, facts={"old": old, "new": new})
@@ -287,7 +347,11 @@ def _make_explain(rng: random.Random, words: Words, modules: list[Module], taken
     function = rng.choice(module.functions)
     head = f"def {function.name}("
     line = 1 + next(i for i, text in enumerate(files[module.path].splitlines()) if text.startswith(head))
-    params = f"{', '.join(function.params[:-1])} and {function.params[-1]}" if len(function.params) > 1 else function.params[0]
+    params = (
+        f"{', '.join(function.params[:-1])} and {function.params[-1]}"
+        if len(function.params) > 1
+        else function.params[0]
+    )
     answer = f"{function.name} is in {module.path}, line {line}. It takes {params}. {function.meaning}"
     prompt = rng.choice(PROMPTS["explain"]).format(name=function.name)
     return Chore("explain", prompt, files, answer=answer, facts={"name": function.name, "path": module.path})

@@ -55,7 +55,8 @@ def render_pieces(messages: Iterable[Message], tools: Sequence[str]) -> Iterator
         if message.role == "assistant":
             yield Piece(f"{START}assistant\n", spoken=False)
             calls = "".join(
-                f'{CALL}\n{{"name": "{call.name}", "arguments": {call.arguments}}}\n{CALL_END}' for call in message.tool_calls
+                f'{CALL}\n{{"name": "{call.name}", "arguments": {call.arguments}}}\n{CALL_END}'
+                for call in message.tool_calls
             )
             yield Piece(f"{message.content}{calls}{END}", spoken=True)
             yield Piece("\n", spoken=False)

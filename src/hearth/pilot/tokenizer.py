@@ -1,7 +1,7 @@
 """The pilot's byte-level BPE, small on purpose: unseen names are spelt in pieces that were seen a thousand times.
 
-The merges are learnt with digits and single ``_`` set apart; encoding then uses plain GPT-2 splitting, which is what the
-engine does for a GGUF of tokenizer type ``gpt2``.
+The merges are learnt with digits and single ``_`` set apart; encoding then uses plain GPT-2 splitting, which is what
+the engine does for a GGUF of tokenizer type ``gpt2``.
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ class Sessions:
     def next_batch(self) -> list[Example]:
         """Sessions of like length, about BATCH_TOKENS together, padding counted."""
         while not self._queue:
-            pool = sorted((self.examples[self._next_index()] for _ in range(POOL)), key=lambda example: len(example.tokens))
+            pool = sorted(
+                (self.examples[self._next_index()] for _ in range(POOL)), key=lambda example: len(example.tokens)
+            )
             batch: list[Example] = []
             for example in pool:
                 if batch and (len(batch) + 1) * len(example.tokens) > BATCH_TOKENS:
@@ -204,7 +206,14 @@ def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int]) -> 
             smooth = loss.item() if not smooth else 0.98 * smooth + 0.02 * loss.item()
         if step % 50 == 0:
             spent = time.monotonic() - start
-            _write(log, step=step, minutes=round(spent / 60, 2), tokens=seen, per_s=round(seen / spent), loss=round(smooth, 4))
+            _write(
+                log,
+                step=step,
+                minutes=round(spent / 60, 2),
+                tokens=seen,
+                per_s=round(seen / spent),
+                loss=round(smooth, 4),
+            )
         if time.monotonic() - judged > 300:
             _save(folder, pilot, shape)
             scores = {name: round(score, 3) for name, score in judge(pilot, held_out).items()}
@@ -218,7 +227,9 @@ def _tokenizer_of(folder: Path) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.exists():
         lines = (folder / "vocab.jsonl").read_text().splitlines()
-        texts = ("".join(piece.text for message in from_json(line)[1] for piece in _pieces_of(message)) for line in lines)
+        texts = (
+            "".join(piece.text for message in from_json(line)[1] for piece in _pieces_of(message)) for line in lines
+        )
         learn_tokenizer(texts).save(str(path))
     return load_tokenizer(path)
 

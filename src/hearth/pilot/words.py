@@ -17,18 +17,27 @@ HELD_OUT_SHARE = 0.1
 MADE_UP_SHARE = 0.55
 """Share of made-up words: with real words alone, held-out words were copied badly (pilot trials, 2026)."""
 
-_ONSETS = "b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr ph pl pr sc sh sk sl sn sp st th tr".split()
-_NUCLEI = "a e i o u ai au ea ee ia ie oa oo ou".split()
-_CODAS = ["", "", "", *"b ck d f g l ll m n nd ng nt p r rd rk rn rt s sh sk ss st t th x z".split()]
-_LEXICON_PACKAGES = ("asyncio", "collections", "concurrent", "email", "html", "http", "importlib", "json", "logging")
-_LEXICON_PACKAGES += ("multiprocessing", "unittest", "urllib", "xml", "tkinter", "idlelib", "distutils", "ctypes")
-_RESERVED = {*keyword.kwlist, *keyword.softkwlist, "test", "tests", "src", "self", "pytest", "print", "sum", "len", "max", "min"}
-_RESERVED |= {"range", "all", "any", "abs", "int", "str", "list", "dict", "set", "sorted", "true", "false", "none", "total"}
-_RESERVED |= set("return plus minus times the sum add subtract from less multiply product divided rounded down without".split())
-_RESERVED |= set("remainder divide what left when greater than above more least not equal below smaller most same".split())
-_RESERVED |= set("different tell whether but never keep that are count first last numbers each both small project".split())
-_RESERVED |= set("give multiplied assert def readme tool ini options pythonpath toml without one two".split())
-_RESERVED |= {"conftest", "bool", "float", "zip", "map", "iter", "next", "hash", "result", "item", "class", "type", "id"}
+_SOUNDS = """
+b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr ph pl pr sc sh sk sl sn sp st th tr
+a e i o u ai au ea ee ia ie oa oo ou
+b ck d f g l ll m n nd ng nt p r rd rk rn rt s sh sk ss st t th x z
+"""
+_ONSETS, _NUCLEI, _CLOSINGS = (line.split() for line in _SOUNDS.strip().splitlines())
+_CODAS = ["", "", "", *_CLOSINGS]
+_LEXICON_PACKAGES = """
+asyncio collections concurrent ctypes distutils email html http idlelib importlib json logging multiprocessing tkinter
+unittest urllib xml
+"""
+_RESERVED_TEXT = """
+test tests src self pytest print sum len max min range all any abs int str list dict set sorted true false none total
+conftest bool float zip map iter next hash result item class type id open key value items file path name
+return plus minus times the add subtract from less multiply product divided rounded down without remainder divide
+what left when greater than above more least not equal below smaller most same different tell whether but never keep
+that are count first last numbers each both small project give multiplied assert def readme tool ini options
+pythonpath toml one two math sys annotations future import
+"""
+_RESERVED = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) | frozenset(_RESERVED_TEXT.split())
+"""Words that mean something in the generated code or its docstrings: as names they would be found all over."""
 
 
 def is_held_out(word: str) -> bool:
@@ -42,7 +51,7 @@ def harvest_lexicon() -> tuple[str, ...]:
     library = Path(sysconfig.get_paths()["stdlib"])
     found: set[str] = set()
     for source in sorted(library.glob("*.py")) + [
-        path for package in _LEXICON_PACKAGES for path in sorted((library / package).rglob("*.py"))
+        path for package in _LEXICON_PACKAGES.split() for path in sorted((library / package).rglob("*.py"))
     ]:
         text = source.read_text(encoding="utf-8", errors="replace")
         found.update(re.findall(r"(?<![a-zA-Z])[a-z]{3,10}(?![a-zA-Z])", text))
@@ -83,7 +92,9 @@ class Words:
     def _make_up(self) -> str:
         syllables = self._rng.choices((1, 2, 3), (3, 6, 1))[0]
         parts = [
-            self._rng.choice(_ONSETS) + self._rng.choice(_NUCLEI) + (self._rng.choice(_CODAS) if last or self._rng.random() < 0.3 else "")
+            self._rng.choice(_ONSETS)
+            + self._rng.choice(_NUCLEI)
+            + (self._rng.choice(_CODAS) if last or self._rng.random() < 0.3 else "")
             for last in [False] * (syllables - 1) + [True]
         ]
         word = "".join(parts)
