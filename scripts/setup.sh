@@ -63,9 +63,9 @@ make_venv() {
 
 install() { # with the environment's own pip, or with the interpreter's where the environment has none
     if .venv/bin/python -m pip --version >/dev/null 2>&1; then
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input "$@"
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input "$@"
     else
-        "$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --no-input "$@"
+        "$python" -m pip --python .venv/bin/python install -qq --disable-pip-version-check --no-input "$@"
     fi || fail "installation failed (the lines above say why) · mend it, then run the same command again"
 }
 

@@ -60,4 +60,6 @@ class Bash:
 def clean_output(output: str) -> str:
     """Drop colours and cursor codes; of a line rewritten by carriage returns only the last state stays."""
     plain = _TERMINAL_CODES.sub("", output).replace("\r\n", "\n")
-    return "\n".join(line.rsplit("\r", 1)[-1] for line in plain.split("\n")) if "\r" in plain else plain
+    if "\r" not in plain:
+        return plain
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in plain.split("\n"))

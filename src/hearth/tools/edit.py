@@ -6,6 +6,7 @@ import msgspec
 
 from hearth.errors import WorkspaceError
 from hearth.tools.tool import ToolResult
+from hearth.tools.truncate import cut_lines
 from hearth.workspace.edits import Refused, replace_text, show_change
 from hearth.workspace.files import Workspace
 
@@ -43,5 +44,5 @@ class Edit:
         except WorkspaceError as error:
             return ToolResult(f"not edited: {error}", failed=True)
         path = self._workspace.relative(params.path)
-        shown = show_change(before, outcome.text)
+        shown = cut_lines(show_change(before, outcome.text))
         return ToolResult(f"edited {path}\n{shown}", for_person=shown, changed=(path,))

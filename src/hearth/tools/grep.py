@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-import fnmatch
+import asyncio
 import re
+import time
+from fnmatch import fnmatchcase
+from typing import Protocol
 
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.glob import matches
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import cut_line, keep_start
+from hearth.tools.truncate import cut_line, keep_start, readable
+from hearth.workspace.edits import split_lines
 from hearth.workspace.files import Workspace
 
 MOST_MATCHES = 100
 LONGEST_MATCH = 300
+LONGEST_SEARCH_S = 30.0
+"""Seconds of one search: some expressions take exponential time on some lines."""
+
+
+class Pattern(Protocol):
+    """A compiled expression of the package ``regex``, which keeps a time limit where ``re`` cannot."""
+
+    def search(self, string: str, *, timeout: float) -> object | None:
+        """The first match or None. Raises TimeoutError after ``timeout`` seconds."""
+        ...
 
 
 class GrepParams(msgspec.Struct, frozen=True):
@@ -40,14 +55,12 @@ class Grep:
     async def run(self, params: GrepParams) -> ToolResult:
         """``path:line: text`` for each match, at most MOST_MATCHES."""
         try:
-            pattern = re.compile(params.pattern)
-        except re.error:
-            # Models often mean the text itself: "foo(" is no expression but a fine search.
-            pattern = re.compile(re.escape(params.pattern))
-        try:
-            found = self._search(pattern, params)
+            found = await self._search(_compile(params.pattern), params)
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
+        except TimeoutError:
+            late = f"the search took longer than {LONGEST_SEARCH_S:g} s: give a simpler pattern or a path"
+            return ToolResult(late, failed=True)
         if not found:
             return ToolResult(f"no match for {params.pattern}")
         kept, left_out = keep_start(found[:MOST_MATCHES])
@@ -58,22 +71,36 @@ class Grep:
         count = f"{len(kept)} match" if len(kept) == 1 else f"{len(kept)} matches"
         return ToolResult("\n".join(lines), for_person=count)
 
-    def _search(self, pattern: re.Pattern[str], params: GrepParams) -> list[str]:
+    async def _search(self, pattern: Pattern, params: GrepParams) -> list[str]:
         found: list[str] = []
+        deadline = time.monotonic() + LONGEST_SEARCH_S
         for name in self._workspace.walk(params.path):
+            await asyncio.sleep(0)  # so that a large project can be left half-way
             if params.glob and not _matches(name, params.glob):
                 continue
             try:
                 text = self._workspace.read_text(name)
             except WorkspaceError:
                 continue  # binary, too large or unreadable: not what a search is for
-            for number, line in enumerate(text.splitlines(), 1):
-                if pattern.search(line):
-                    found.append(f"{name}:{number}: {cut_line(line, LONGEST_MATCH)}")
+            for number, line in enumerate(split_lines(text), 1):
+                if pattern.search(line, timeout=max(deadline - time.monotonic(), 0.001)):
+                    found.append(f"{readable(name)}:{number}: {cut_line(line, LONGEST_MATCH)}")
             if len(found) > MOST_MATCHES:
                 break
         return found
 
 
+def _compile(pattern: str) -> Pattern:
+    import regex
+
+    try:
+        compiled: Pattern = regex.compile(pattern)
+    except regex.error:
+        # Models often mean the text itself: "foo(" is no expression but a fine search.
+        compiled = regex.compile(re.escape(pattern))
+    return compiled
+
+
 def _matches(name: str, glob: str) -> bool:
-    return fnmatch.fnmatch(name, glob) or fnmatch.fnmatch(name.rsplit("/", 1)[-1], glob)
+    # Models write both: a glob whose * crosses folders, and one in the form of the glob tool.
+    return fnmatchcase(name, glob) or matches(name, glob)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import msgspec
 
 from hearth.errors import WorkspaceError
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import cut_line, keep_start
+from hearth.tools.truncate import LONGEST_LINE, cut_line, keep_start
 from hearth.workspace.files import Workspace
 
 MOST_LINES = 800
+LARGEST_PIECE = 1 << 20
 
 
 class ReadParams(msgspec.Struct, frozen=True):
@@ -38,7 +40,7 @@ class Read:
 
     async def run(self, params: ReadParams) -> ToolResult:
         """The lines as they are, then a note if there are more. Text that is not UTF-8 is shown and marked."""
-        first = max(params.offset, 1)
+        first, limit = max(params.offset, 1), max(1, min(params.limit, MOST_LINES))
         try:
             descriptor = self._workspace.open(params.path)
             with os.fdopen(descriptor, "rb") as file:
@@ -46,30 +48,48 @@ class Read:
                     size = os.fstat(descriptor).st_size
                     return ToolResult(f"{params.path} is binary ({size:,} bytes)", failed=True)
                 file.seek(0)
-                # One line more than asked for tells whether there are more; a line is read in bounded pieces.
-                wanted = itertools.islice(iter(lambda: file.readline(1 << 20), b""), first - 1, None)
-                raw = list(itertools.islice(wanted, max(1, min(params.limit, MOST_LINES)) + 1))
+                found: list[tuple[str, bool]] = []
+                for number, (piece, beyond) in enumerate(_read_pieces(file), 1):
+                    if number >= first:
+                        found.append(_show_line(piece, beyond))
+                    if len(found) > limit:  # one line more than asked for tells that there are more
+                        break
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
-        return _show(params.path, raw, first, max(1, min(params.limit, MOST_LINES)))
+        except OSError as error:
+            return ToolResult(f"{params.path}: {error.strerror}", failed=True)
+        return _show(params.path, found, first, limit)
 
 
-def _show(path: str, raw: list[bytes], first: int, limit: int) -> ToolResult:
-    if not raw:
+def _read_pieces(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Each line's first LARGEST_PIECE bytes, and how many more it has: no line is ever whole in memory."""
+    while piece := file.readline(LARGEST_PIECE):
+        last, beyond = piece, 0
+        while len(last) == LARGEST_PIECE and not last.endswith(b"\n"):
+            last = file.readline(LARGEST_PIECE)
+            beyond += len(last)
+        yield piece, beyond
+
+
+def _show_line(piece: bytes, beyond: int) -> tuple[str, bool]:
+    """The line as it is shown, and whether it is UTF-8."""
+    if beyond:  # the piece may end within a character
+        text = piece.decode("utf-8", errors="ignore")
+        return f"{text[:LONGEST_LINE]} [{len(text) - LONGEST_LINE + beyond:,} characters cut]", True
+    try:
+        return cut_line(piece.decode("utf-8").rstrip("\r\n")), True
+    except UnicodeDecodeError:
+        return cut_line(piece.decode("utf-8", errors="replace").rstrip("\r\n")), False
+
+
+def _show(path: str, found: list[tuple[str, bool]], first: int, limit: int) -> ToolResult:
+    if not found:
         return ToolResult(f"[{path} is empty]" if first == 1 else f"[{path} has no line {first}]", failed=first > 1)
-    broken = False
-    lines: list[str] = []
-    for piece in raw:
-        try:
-            text = piece.decode("utf-8")
-        except UnicodeDecodeError:
-            text, broken = piece.decode("utf-8", errors="replace"), True
-        lines.append(cut_line(text.rstrip("\r\n")))
-    kept, _ = keep_start(lines[:limit])
+    kept, _ = keep_start([line for line, _ in found[:limit]])
     notes = []
-    if broken:
+    if not all(sound for _, sound in found):
         notes.append("[not UTF-8: odd bytes are shown as \ufffd; edit refuses this file]")
-    if len(kept) < len(raw):
+    if len(kept) < len(found):
         last = first + len(kept) - 1
         notes.append(f"[lines {first}-{last}; there are more: read on with offset {last + 1}]")
     return ToolResult("\n".join([*kept, *notes]), for_person=f"{len(kept)} lines")

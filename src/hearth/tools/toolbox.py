@@ -37,6 +37,6 @@ class Toolbox:
             return ToolResult(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools)}", failed=True)
         try:
             params = msgspec.json.decode(call.arguments or "{}", type=tool.params)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             return ToolResult(f"{call.name} did not run, its arguments are wrong: {error}", failed=True)
         return tool, params

@@ -8,6 +8,11 @@ LONGEST_LINE = 1_000
 """Characters of one line: minified files and progress bars carry nothing beyond."""
 
 
+def readable(name: str) -> str:
+    """A file name as text: bytes in it that are not UTF-8 become U+FFFD, because a message cannot carry them."""
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
+
+
 def keep_ends(text: str, limit: int = LONGEST_OUTPUT) -> str:
     """Keep the first half and the last half: a command's cause is often at the start, its verdict at the end."""
     text = cut_lines(text)

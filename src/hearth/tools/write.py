@@ -6,6 +6,7 @@ import msgspec
 
 from hearth.errors import WorkspaceError
 from hearth.tools.tool import ToolResult
+from hearth.tools.truncate import cut_lines
 from hearth.workspace.edits import show_change
 from hearth.workspace.files import Workspace
 
@@ -38,7 +39,7 @@ class Write:
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
         path = self._workspace.relative(params.path)
-        shown = show_change(before, params.content)
+        shown = cut_lines(show_change(before, params.content))
         return ToolResult(f"wrote {path} ({_count(params.content)})", for_person=shown, changed=(path,))
 
 

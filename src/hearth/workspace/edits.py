@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+MOST_COMPARED = 4_000
+"""Lines, old and new together, that are compared one with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,13 @@ class Refused:
 def replace_text(text: str, old: str, new: str, every: bool = False) -> Edited | Refused:
     """Replace ``old`` by ``new``, once if it is unique, or every occurrence.
 
-    A file with CRLF line ends keeps them, whatever the model wrote.
+    A file with CRLF line ends keeps them, whatever the model wrote; where a file mixes them, ``old`` as it stands
+    decides.
     """
     if not old:
         return Refused("old is empty: give the exact text to replace, or use write for a new file")
-    if "\r\n" in text and "\r\n" not in old:
-        old, new = old.replace("\n", "\r\n"), new.replace("\r\n", "\n").replace("\n", "\r\n")
+    if "\r\n" in text and (_to_crlf(old) in text or old not in text):
+        old, new = _to_crlf(old), _to_crlf(new)
     if old == new:
         return Refused("old and new are the same")
     starts = _find_all(text, old)
@@ -45,9 +50,9 @@ def replace_text(text: str, old: str, new: str, every: bool = False) -> Edited |
 
 def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
     """The change as ``-`` and ``+`` lines under ``line N`` headings, at most ``limit`` lines."""
-    before, after = old.splitlines(), new.splitlines()
+    before, after = split_lines(old), split_lines(new)
     shown: list[str] = []
-    for group in difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context):
+    for group in _group_changes(before, after, context):
         shown.append(f"line {group[0][3] + 1}:")
         for tag, low, high, new_low, new_high in group:
             if tag == "equal":
@@ -58,6 +63,45 @@ def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
     if len(shown) > limit:
         shown = [*shown[:limit], f"[{len(shown) - limit} more lines]"]
     return "\n".join(shown)
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines without their ends (LF or CRLF), numbered as editors and tools do.
+
+    ``str.splitlines`` also breaks at form feeds and Unicode separators, which would shift every number after them.
+    """
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _group_changes(before: list[str], after: list[str], context: int) -> Iterable[list[tuple[str, int, int, int, int]]]:
+    if len(before) + len(after) <= MOST_COMPARED:
+        yield from difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context)
+        return
+    # Comparing takes quadratic time: of a large file only what lies between the first and the last change counts.
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    if not old and not new:
+        return
+    if len(old) + len(new) > MOST_COMPARED:
+        yield [("replace", start, start + len(old), start, start + len(new))]
+        return
+    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(context):
+        yield [
+            (tag, low + start, high + start, new_low + start, new_high + start)
+            for tag, low, high, new_low, new_high in group
+        ]
+
+
+def _to_crlf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
 
 
 def _find_all(text: str, part: str) -> list[int]:
@@ -73,7 +117,7 @@ def _explain_missing(text: str, old: str, new: str) -> str:
     if new and new in text:
         return "old is not in the file, new already is: the edit seems to be done"
     wanted = old.strip().splitlines()
-    lines = text.splitlines()
+    lines = split_lines(text)
     first = wanted[0].strip() if wanted else ""
     nearest = difflib.get_close_matches(first, [line.strip() for line in lines], n=1, cutoff=0.6) if first else []
     if not nearest:

@@ -39,6 +39,10 @@ class Workspace:
         """The path as we name it: relative, normalised. Raises WorkspaceError if it leaves the root."""
         if "\0" in path:
             raise WorkspaceError("a path cannot contain a NUL byte")
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError as error:
+            raise WorkspaceError(f"character {error.start} of the path cannot be in a file name") from error
         pure = PurePosixPath(path or ".")
         if pure.is_absolute():
             for base in (self.root, self._given):
@@ -84,14 +88,16 @@ class Workspace:
     def read_bytes(self, path: str, limit: int = LARGEST_TEXT) -> bytes:
         """The whole file. Raises WorkspaceError if it has more than ``limit`` bytes."""
         descriptor = self.open(path)
-        with os.fdopen(descriptor, "rb") as file:
-            size = os.fstat(descriptor).st_size
-            if size > limit:
-                raise WorkspaceError(
-                    f"{self.relative(path)} is too large ({size:,} bytes, limit {limit:,})",
-                    "use bash with head, tail, grep or sed",
-                )
-            return file.read()
+        with _explained(self.relative(path)), os.fdopen(descriptor, "rb") as file:
+            # A file may grow while it is read, and some of /proc say that they are empty: the bound holds anyway.
+            data = file.read(limit + 1)
+            size = max(os.fstat(descriptor).st_size, len(data))
+        if size > limit:
+            raise WorkspaceError(
+                f"{self.relative(path)} is too large ({size:,} bytes, limit {limit:,})",
+                "use bash with head, tail, grep or sed",
+            )
+        return data
 
     def read_text(self, path: str) -> str:
         """The whole file as UTF-8, line ends untouched. Raises WorkspaceError if it is binary or not UTF-8."""
@@ -107,20 +113,18 @@ class Workspace:
             ) from error
 
     def write_text(self, path: str, text: str) -> None:
-        """Write the file atomically (temporary file, fsync, rename), creating folders; an existing mode is kept."""
+        """Write the file atomically (temporary file, fsync, rename), creating folders.
+
+        An existing file keeps its mode and, where we may set it, its owner. Raises WorkspaceError if it is read-only,
+        no regular file, or ``text`` cannot be written as UTF-8.
+        """
         name = self.relative(path)
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise WorkspaceError(f"{name}: character {error.start} of the text is half a surrogate pair") from error
         with _explained(name), self._parent(name, create=True) as (folder, leaf):
-            mode = 0o666 & ~_umask()
-            try:
-                found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                pass
-            else:
-                if not stat.S_ISREG(found.st_mode):
-                    what = "a symlink" if stat.S_ISLNK(found.st_mode) else "not a regular file"
-                    raise WorkspaceError(f"{name} is {what}", "name a regular file")
-                mode = stat.S_IMODE(found.st_mode)
-            _replace(folder, leaf, text.encode("utf-8"), mode)
+            _replace(folder, leaf, data, _find_regular(folder, leaf, name))
 
     def walk(self, path: str = ".") -> Iterator[str]:
         """The files below a folder, sorted; symlinks and SKIPPED_FOLDERS are left out. A file yields itself."""
@@ -128,28 +132,34 @@ class Workspace:
         if stat.S_ISREG(self.stat(name).st_mode):
             yield name
             return
-        yield from self._walk(name)
+        # A stack and no recursion: a project may be nested deeper than Python's own stack.
+        waiting = self._list(name)
+        while waiting:
+            inner, is_folder = waiting.pop()
+            if not is_folder:
+                yield inner
+                continue
+            with suppress(WorkspaceError):  # an unreadable or vanished folder must not end the walk
+                waiting += self._list(inner)
 
-    def _walk(self, name: str) -> Iterator[str]:
+    def _list(self, name: str) -> list[tuple[str, bool]]:
+        """The files and folders to visit in one folder, last first, with whether each is a folder."""
         with _explained(name), self._parent(name) as (parent, leaf):
             folder = os.open(leaf, _FOLDER, dir_fd=parent)
-        try:
-            with os.scandir(folder) as entries:
-                found = sorted(
-                    (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False))
-                    for entry in entries
-                )
-        finally:
-            os.close(folder)
-        for entry_name, is_folder, is_file in found:
-            inner = entry_name if name == "." else f"{name}/{entry_name}"
-            if is_file:
-                yield inner
-            elif is_folder and entry_name not in SKIPPED_FOLDERS:
-                try:
-                    yield from self._walk(inner)
-                except WorkspaceError:
-                    continue  # an unreadable or vanished folder must not end the walk
+            try:
+                with os.scandir(folder) as entries:
+                    found = sorted(
+                        (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False))
+                        for entry in entries
+                    )
+            finally:
+                os.close(folder)
+        prefix = "" if name == "." else f"{name}/"
+        return [
+            (prefix + entry_name, is_folder)
+            for entry_name, is_folder, is_file in reversed(found)
+            if is_file or (is_folder and entry_name not in SKIPPED_FOLDERS)
+        ]
 
     @contextmanager
     def _parent(self, name: str, create: bool = False) -> Iterator[tuple[int, str]]:
@@ -162,7 +172,8 @@ class Workspace:
                 except FileNotFoundError:
                     if not create:
                         raise
-                    os.mkdir(part, dir_fd=current)
+                    with suppress(FileExistsError):  # somebody else was faster
+                        os.mkdir(part, dir_fd=current)
                     inner = os.open(part, _FOLDER, dir_fd=current)
                 os.close(current)
                 current = inner
@@ -189,16 +200,34 @@ def _explained(name: str) -> Iterator[None]:
                 raise WorkspaceError(f"{name}: {error.strerror}") from error
 
 
-def _replace(folder: int, leaf: str, data: bytes, mode: int) -> None:
-    temporary = f".{leaf[:100]}.{secrets.token_hex(4)}.tmp"
+def _find_regular(folder: int, leaf: str, name: str) -> os.stat_result | None:
+    try:
+        found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        what = "a symlink" if stat.S_ISLNK(found.st_mode) else "not a regular file"
+        raise WorkspaceError(f"{name} is {what}", "name a regular file")
+    # Replacing a file asks nothing of the file itself: without this a read-only one would be overwritten.
+    if not found.st_mode & 0o222:
+        raise WorkspaceError(f"{name} is read-only", f"run: chmod u+w {name}")
+    return found
+
+
+def _replace(folder: int, leaf: str, data: bytes, before: os.stat_result | None) -> None:
+    # The name has no part of the leaf's: that may be as long as the file system allows.
+    temporary = f".hearth-{secrets.token_hex(8)}.tmp"
+    # A new file's mode is left to the umask; a private one must not be readable even for a moment.
+    mode = 0o666 if before is None else 0o600
     descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder
     )
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            if before is not None:
+                _adopt(file.fileno(), before)
             os.fsync(file.fileno())
         os.replace(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
@@ -208,8 +237,8 @@ def _replace(folder: int, leaf: str, data: bytes, mode: int) -> None:
         raise
 
 
-def _umask() -> int:
-    # Read once per write: Python offers no way to read the mask without setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _adopt(descriptor: int, before: os.stat_result) -> None:
+    # Root in a container edits its owner's files; the owner first, because changing it clears set-id bits.
+    with suppress(PermissionError):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
