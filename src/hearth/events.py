@@ -30,7 +30,7 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work that makes no text yet. In ``prefill`` ``done`` of ``total`` tokens are there; ``eta_s`` is -1 when unknown."""
+    """Work that makes no text yet. In ``prefill``, ``done`` of ``total`` tokens; ``eta_s`` is -1 when unknown."""
 
     type: ClassVar[str] = "progress"
     phase: Phase

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +75,18 @@ class Paths:
                 raise StateError(
                     f"cannot create {folder}: {error.strerror}", "set HEARTH_HOME to a folder that you can write"
                 ) from error
+            if folder == self.runtime:
+                self._make_private()
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StateError(f"{folder} is not writable", f"run: chmod u+rwx {folder}")
-        owner = self.runtime.stat()
-        if owner.st_uid != os.getuid():
-            raise StateError(f"{self.runtime} belongs to another user", "set XDG_RUNTIME_DIR to a folder of your own")
-        if owner.st_mode & 0o077:
+
+    def _make_private(self) -> None:
+        # In a shared temporary folder somebody else may have been there first, with a folder or a symlink to ours.
+        for found in (self.runtime.lstat(), self.runtime.stat()):
+            if found.st_uid != os.getuid():
+                fix = "set HEARTH_HOME or XDG_RUNTIME_DIR to a folder of your own"
+                raise StateError(f"{self.runtime} belongs to another user", fix)
+        if self.runtime.stat().st_mode & 0o077:
             self.runtime.chmod(0o700)
 
 
@@ -89,23 +94,38 @@ def resolve_paths(environment: Mapping[str, str]) -> Paths:
     """The folders for these environment variables. Pure: touches no disk.
 
     The runtime folder holds unix sockets, whose path may have about 100 bytes: a longer one moves to the
-    temporary folder under a name made from its hash.
+    temporary folder under a name made from its hash. Raises StateError if no home folder is known.
     """
-    home = Path(environment.get("HOME") or "~").expanduser()
     if root := environment.get("HEARTH_HOME"):
-        base = Path(root).expanduser().absolute()
-        return Paths(base / "config", base / "data", base / "cache", _short(base / "run"))
-    runtime = environment.get("XDG_RUNTIME_DIR")
+        base = _expand(root, environment).absolute()
+        return Paths(base / "config", base / "data", base / "cache", _short(base / "run", environment))
     return Paths(
-        config=Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "hearth",
-        data=Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / "hearth",
-        cache=Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "hearth",
-        runtime=_short(Path(runtime) / "hearth" if runtime else home / ".local" / "state" / "hearth" / "run"),
+        config=_xdg(environment, "XDG_CONFIG_HOME", ".config") / "hearth",
+        data=_xdg(environment, "XDG_DATA_HOME", ".local/share") / "hearth",
+        cache=_xdg(environment, "XDG_CACHE_HOME", ".cache") / "hearth",
+        runtime=_short(_xdg(environment, "XDG_RUNTIME_DIR", ".local/state") / "hearth", environment),
     )
 
 
-def _short(folder: Path) -> Path:
-    if len(os.fsencode(folder)) <= LONGEST_RUNTIME_DIR:
-        return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"hearth-{os.getuid()}-{digest}"
+def _xdg(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    # The XDG base directory specification: a relative path is invalid and counts as not set.
+    given = Path(environment.get(variable, ""))
+    return given if given.is_absolute() else _expand("~", environment) / default
+
+
+def _expand(path: str, environment: Mapping[str, str]) -> Path:
+    home = environment.get("HOME")
+    if home and (path == "~" or path.startswith("~/")):
+        return Path(home) / path[2:]
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no HOME, and no entry for this user either: seen in containers
+        raise StateError("no home folder is known", "set HOME or HEARTH_HOME") from error
+
+
+def _short(folder: Path, environment: Mapping[str, str]) -> Path:
+    name = f"hearth-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    for candidate in (folder, Path(environment.get("TMPDIR") or "/tmp") / name):
+        if len(os.fsencode(candidate)) <= LONGEST_RUNTIME_DIR:
+            return candidate
+    return Path("/tmp") / name

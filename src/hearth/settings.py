@@ -109,10 +109,22 @@ def load_settings(
     return msgspec.structs.replace(settings, origin={name: origin for name, (_, origin) in values.items()})
 
 
+def known_names(owner: type[msgspec.Struct] = Settings, prefix: str = "") -> list[str]:
+    """The dotted name of every setting, in the order of the tree."""
+    names: list[str] = []
+    for field in msgspec.structs.fields(owner):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            names += known_names(field.type, f"{prefix}{field.name}.")
+        elif field.name != "origin":
+            names.append(prefix + field.name)
+    return names
+
+
 def _read_file(config_file: Path) -> dict[str, Any]:
     try:
-        text = config_file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        text = config_file.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        # A file where a folder of ours should be is told by ``Paths.ensure``, which names what mends it.
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {config_file}: {error}", f"mend or remove {config_file}") from error
@@ -136,7 +148,7 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         owner = _field_type(owner, part)
     kind = _field_type(owner, leaf) if owner is not None and name != "origin" else None
     if kind is None:
-        raise SettingsError(f"unknown setting {name!r} in {origin}", "hearth doctor lists the known ones")
+        raise SettingsError(f"unknown setting {name!r} in {origin}", f"the settings are: {', '.join(known_names())}")
     try:
         converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -1,0 +1,115 @@
+"""The settings tree and where each value came from."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearth.errors import SettingsError
+from hearth.settings import ENVIRONMENT, Settings, known_names, load_settings
+
+NONE = Path("/nonexistent/config.toml")
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults_need_no_file() -> None:
+    settings = load_settings(NONE, {})
+    assert settings == Settings()
+    assert settings.origin == {}
+    assert (settings.model, settings.gateway.port, settings.agent.max_steps) == ("pilot", 8888, 50)
+
+
+def test_later_layers_win_and_say_so(tmp_path: Path) -> None:
+    file = write(tmp_path, 'model = "a"\n[gateway]\nport = 1\nhost = "::1"\n[engine]\nslots = 3\n')
+    settings = load_settings(file, {"HEARTH_MODEL": "b", "HEARTH_PORT": "2", "HEARTH_SLOTS": ""}, {"model": "c"})
+    assert (settings.model, settings.gateway.port, settings.gateway.host, settings.engine.slots) == ("c", 2, "::1", 3)
+    assert settings.origin == {
+        "model": "command line",
+        "gateway.port": "HEARTH_PORT",
+        "gateway.host": str(file),
+        "engine.slots": str(file),
+    }
+
+
+def test_every_variable_sets_what_it_names() -> None:
+    for variable, name in ENVIRONMENT.items():
+        assert name in known_names()
+        assert load_settings(NONE, {variable: "7"}).origin == {name: variable}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[gateway]\nprot = 1\n", "unknown setting 'gateway.prot'"),
+        ("modle = 'x'\n", "unknown setting 'modle'"),
+        ("[gatewy]\nport = 1\n", "unknown setting 'gatewy.port'"),
+        ("[model]\nname = 'x'\n", "unknown setting 'model.name'"),
+        ("[origin]\nmodel = 'x'\n", "unknown setting 'origin.model'"),
+        ("origin = 'x'\n", "unknown setting 'origin'"),
+        ("[gateway.port]\nx = 1\n", "setting gateway.port = {'x': 1}"),
+        ("[gateway]\nport = 'many'\n", "setting gateway.port = 'many'"),
+        ("[gateway]\nport = 65536\n", "must be from 0 to 65535"),
+        ("[gateway]\nidle_exit_s = nan\n", "must be from 0 to inf"),
+        ("[engine]\nslots = 0\n", "must be from 1 to 64"),
+        ("[engine]\nslots = []\n", "setting engine.slots = []"),
+        ("gateway = 3\n", "setting gateway = 3"),
+        ("model = \n", "is not TOML"),
+        ("[gateway\n", "is not TOML"),
+    ],
+)
+def test_wrong_values_name_their_origin(tmp_path: Path, text: str, what: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(SettingsError, match=re.escape(what)) as caught:
+        load_settings(file, {})
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.fix
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(tmp_path, "x = 1"), {})
+    assert "model, gateway.host, gateway.port" in caught.value.fix
+
+
+def test_wrong_variables_and_flags_name_themselves() -> None:
+    with pytest.raises(SettingsError, match="HEARTH_PORT"):
+        load_settings(NONE, {"HEARTH_PORT": "x"})
+    with pytest.raises(SettingsError, match="command line"):
+        load_settings(NONE, {}, {"agent.max_steps": 0})
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read"):
+        load_settings(tmp_path, {})
+    (tmp_path / "config.toml").write_bytes(b"model = '\xff'")
+    with pytest.raises(SettingsError, match="cannot read"):
+        load_settings(tmp_path / "config.toml", {})
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbfmodel = 'x'\n")
+    assert load_settings(file, {}).model == "x"
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
+
+
+@given(st.dictionaries(st.sampled_from(known_names()), values))
+def test_flags_give_a_valid_tree_or_one_line(flags: dict[str, object]) -> None:
+    said, origin = "", {}
+    try:
+        origin = load_settings(NONE, {}, flags).origin
+    except SettingsError as error:
+        said = str(error)
+    assert said or set(origin) == set(flags)
+    assert "\n" not in said
