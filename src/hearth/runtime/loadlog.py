@@ -29,7 +29,9 @@ _BUFFER_BYTES = re.compile(r"failed to allocate (?:\w+ )?buffer of size (\d+)")
 _NO_LIBRARY = re.compile(r"(?:ImportError|ModuleNotFoundError): (.*)")
 _NO_SOCKET = re.compile(r"couldn't bind HTTP server socket")
 _ASSERTION = re.compile(r"(GGML_ASSERT\(.*\) failed|GGML_ABORT.*|terminate called.*)")
-_SAID = re.compile(r"(?:error loading model:|hearth worker:|Error:) *(.+)|^[\d.]+ E (?:\S+ +)?\S+: (.+)")
+_SAID = re.compile(
+    r"(?:error loading model:|hearth worker:|Error:) *(.+)$|^[\d.]+ E (?:\S+ +)?\S+: (?!error loading model:)(.+)"
+)
 
 _AGAIN = "fetch or copy the file again"
 _SMALLER = "set a smaller context (HEARTH_CONTEXT) or fewer slots (HEARTH_SLOTS), or take a smaller model"

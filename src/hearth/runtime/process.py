@@ -7,9 +7,10 @@ import logging
 import logging.handlers
 import os
 import signal
+import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hearth.errors import EngineFailed
 
 TAIL_LINES = 400
 _LOG_BYTES = 4 << 20
-_READ_BYTES = 1 << 16
+_LAST_WORDS_S = 1.0
 
 
 class Process:
@@ -31,18 +32,24 @@ class Process:
         """Nothing is started yet. ``environment`` is the whole of it, nothing is inherited."""
         self._command = list(command)
         self._environment = dict(environment)
-        self._log_file = log_file
-        self._child: asyncio.subprocess.Process | None = None
+        self._output = _Output(log_file)
+        self._child: asyncio.SubprocessTransport | None = None
         self._exit: asyncio.Task[int] | None = None
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    @property
+    def tail(self) -> Sequence[str]:
         """The last lines of output, without line ends."""
-        self.heard_at = 0.0
+        return self._output.tail
+
+    @property
+    def heard_at(self) -> float:
         """``time.monotonic()`` of the last output, or of the start."""
+        return self._output.heard_at
 
     @property
     def pid(self) -> int | None:
         """The child's process id while it runs."""
-        return self._child.pid if self._child is not None and not self.ended else None
+        return self._child.get_pid() if self._child is not None and not self.ended else None
 
     @property
     def ended(self) -> bool:
@@ -51,21 +58,23 @@ class Process:
 
     async def start(self, first_line: str) -> None:
         """Start it and write one line to its standard input. Raises EngineFailed when that is not possible."""
-        self.heard_at = time.monotonic()
         try:
-            self._child = await asyncio.create_subprocess_exec(
+            # Not create_subprocess_exec: its wait() lasts until the output is closed, which a grandchild may hold open.
+            self._child, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: self._output,
                 *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,
             )
-            self._exit = asyncio.create_task(self._follow(self._child))
-            assert self._child.stdin is not None
-            self._child.stdin.write(first_line.encode() + b"\n")
         except OSError as error:
             raise EngineFailed(f"cannot start {self._command[0]}: {error.strerror}", "run: hearth doctor") from error
+        self._exit = asyncio.create_task(self._follow(self._child))
+        standard_input = self._child.get_pipe_transport(0)
+        assert isinstance(standard_input, asyncio.WriteTransport)
+        standard_input.write(first_line.encode() + b"\n")
 
     async def wait(self) -> int:
         """Return its exit code when it is gone; negative is the signal that ended it. Callers may be cancelled."""
@@ -74,50 +83,73 @@ class Process:
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, wait ``grace_s`` seconds, then kill the whole group. Safe to call at any time, and twice."""
-        if self._child is None or self._exit is None:
+        if self._child is None or self._exit is None or self._exit.done():
             return
+        _signal_group(self._child.get_pid(), signal.SIGTERM)
+        await asyncio.wait([self._exit], timeout=grace_s)
         if not self._exit.done():
-            self._signal(signal.SIGTERM)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    await self.wait()
-        self._signal(signal.SIGKILL)
+            _signal_group(self._child.get_pid(), signal.SIGKILL)
         await self.wait()
 
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._child is not None
-        # The group outlives its leader while a grandchild is left; when nobody is left there is nothing to signal.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, number)
-
-    async def _follow(self, child: asyncio.subprocess.Process) -> int:
-        assert child.stdout is not None
-        reader = asyncio.create_task(self._read(child.stdout))
-        code = await child.wait()
+    async def _follow(self, child: asyncio.SubprocessTransport) -> int:
+        await self._output.exited.wait()
         # What it started must not live on, and would hold the output open.
-        self._signal(signal.SIGKILL)
-        await asyncio.wait([reader], timeout=1.0)
-        reader.cancel()
+        _signal_group(child.get_pid(), signal.SIGKILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._output.closed.wait()
+        self._output.finish()
+        child.close()
+        code = child.get_returncode()
+        assert code is not None
         return code
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        log = logging.handlers.RotatingFileHandler(
-            self._log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True
-        )
-        rest = ""
-        try:
-            while chunk := await stream.read(_READ_BYTES):
-                self.heard_at = time.monotonic()
-                *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
-                self._keep(log, lines)
-        finally:
-            self._keep(log, [rest] if rest else [])
-            log.close()
 
-    def _keep(self, log: logging.Handler, lines: Sequence[str]) -> None:
+class _Output(asyncio.SubprocessProtocol):
+    """What a child says, and whether it is gone. The event loop calls it."""
+
+    def __init__(self, log_file: Path) -> None:
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.heard_at = time.monotonic()
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._rest = b""
+        self._log = logging.handlers.RotatingFileHandler(
+            log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.heard_at = time.monotonic()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.heard_at = time.monotonic()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._keep(lines)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1:
+            self.closed.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def finish(self) -> None:
+        """Keep an unfinished last line, close the log."""
+        self._keep([self._rest] if self._rest else [])
+        self._rest = b""
+        self._log.close()
+
+    def _keep(self, lines: Iterable[bytes]) -> None:
         for line in lines:
-            self.tail.append(line)
-            log.emit(logging.makeLogRecord({"msg": line}))
+            text = line.decode(errors="replace")
+            self.tail.append(text)
+            self._log.emit(logging.makeLogRecord({"msg": text}))
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    # The group outlives its leader while a grandchild is left; when nobody is left there is nothing to signal.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
 
 
 def describe_exit(code: int) -> str:

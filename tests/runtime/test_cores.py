@@ -1,0 +1,32 @@
+"""How many cores we may use."""
+
+import os
+
+import pytest
+
+from hearth.runtime.cores import allowed_cores, quota_cores
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [
+        ("200000 100000\n", 2),
+        ("50000 100000", 1),
+        ("250000 100000", 2),
+        ("max 100000", 0),
+        ("", 0),
+        ("1 0", 0),
+        ("x y", 0),
+    ],
+)
+def test_a_quota_in_whole_cores(text: str, cores: int) -> None:
+    assert quota_cores(text) == cores
+
+
+def test_affinity_limits() -> None:
+    everything = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(everything)})
+    try:
+        assert allowed_cores() == (1 if (os.cpu_count() or 1) > 1 else 0)
+    finally:
+        os.sched_setaffinity(0, everything)
