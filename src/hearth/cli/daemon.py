@@ -112,6 +112,8 @@ def _logs(paths: Paths, model: str, count: int, *, go_on: bool) -> int:
         _show(last_lines(path, count))
         if go_on:
             follow(path, _show)
+    except BrokenPipeError:
+        raise
     except FileNotFoundError as error:
         raise StateError(f"there is no log yet at {path}", "run: hearth status") from error
     except OSError as error:

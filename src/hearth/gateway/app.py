@@ -23,7 +23,7 @@ from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.supervisor import Supervisor
 
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 1.0
 """How long a broken connection waits for the process to say why it died."""
 
 log = logging.getLogger("hearth.gateway")

@@ -61,6 +61,7 @@ class Exchange:
 
     async def begin(self) -> None:
         """The engine has taken the request: the stream's headers go out, if they have not yet."""
+        self.waiting_for = "working"
         await self._begin()
 
     async def _begin(self) -> None:
@@ -89,8 +90,8 @@ class Exchange:
 
     async def finish(self) -> None:
         """The engine closed its stream. One that ended without ``[DONE]`` or an error of its own was cut: say so."""
-        whole = self._last + self._held
-        if b"[DONE]" not in whole and b'"error"' not in whole:
+        end = (self._last + self._held).rstrip()
+        if not end.endswith(b"[DONE]") and b'"error"' not in end:
             raise engine_lost(self.model, f"the engine of {self.model} ended its stream before the answer")
         if self._held:
             await self._write(self._held)

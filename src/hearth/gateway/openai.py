@@ -64,11 +64,9 @@ _DECODER = msgspec.json.Decoder(_Chat)
 def _foreign_url(parts: Iterable[object]) -> str:
     """The first URL in these content parts that is not inline data; empty when there is none."""
     for part in parts:
-        if not isinstance(part, dict):
-            continue
-        for holder in part.values():
-            url = holder.get("url") if isinstance(holder, dict) else holder if part.get("type") == "image_url" else None
-            if isinstance(url, str) and holder != part.get("type") and not url.startswith("data:"):
+        for name, holder in part.items() if isinstance(part, dict) else ():
+            url = holder.get("url") if isinstance(holder, dict) else holder if name.endswith("url") else None
+            if isinstance(url, str) and url and not url.startswith("data:"):
                 return url
     return ""
 

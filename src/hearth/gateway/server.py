@@ -18,6 +18,8 @@ from hearth.gateway.app import Gateway
 GRACE_S = 3.0
 """How long streams may go on after the daemon was told to stop; then each is ended with an error that says so."""
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 def listen_unix(path: Path) -> socket.socket:
     """A listening unix socket, mode 0600 from birth. What a dead daemon left there is removed first.
@@ -100,7 +102,7 @@ async def serve(
         leave.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     server = asyncio.create_task(_Server(config, leave).serve(sockets))
     idle = asyncio.create_task(_leave_when_idle(gateway, idle_exit_s, leave))
@@ -111,6 +113,8 @@ async def serve(
         await server
     finally:
         idle.cancel()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
         await gateway.close()
 
 

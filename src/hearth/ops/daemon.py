@@ -63,25 +63,26 @@ async def is_alive(socket: Path, timeout_s: float = 2.0) -> bool:
         return False
 
 
-async def stop_daemon(paths: Paths, tell: Callable[[str], None]) -> bool:
+async def stop_daemon(paths: Paths, tell: Callable[[str], None], limit_s: float = STOP_LIMIT_S) -> bool:
     """Stop the daemon of this home: asked first, then signalled, then killed. False when none runs.
 
-    Returns when its process has let go of the home. Raises DaemonUnavailable when it cannot be stopped.
+    ``limit_s`` is how long it may take after being asked, and again after SIGTERM. Returns when its process has let go
+    of the home. Raises DaemonUnavailable when it cannot be stopped.
     """
     if not home_is_taken(paths):
         return False
     record = read_record(paths)
     with contextlib.suppress(OSError, TimeoutError):
         await ask(paths.socket, "POST", "/hearth/stop")
-        if await _gone(paths, STOP_LIMIT_S):
+        if await _gone(paths, limit_s):
             return True
     if record is None:
         raise DaemonUnavailable("the daemon holds its home but does not say who it is", "run: hearth logs")
-    for number, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, 5.0)):
+    for number, wait_s in ((signal.SIGTERM, limit_s), (signal.SIGKILL, 5.0)):
         tell(f"the daemon does not answer: {number.name} to pid {record.pid}")
         with contextlib.suppress(ProcessLookupError):
             os.kill(record.pid, number)
-        if await _gone(paths, limit_s):
+        if await _gone(paths, wait_s):
             return True
     raise DaemonUnavailable(f"pid {record.pid} does not stop", f"run: kill -9 {record.pid}")
 

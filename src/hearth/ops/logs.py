@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-_PAUSE_S = 0.25
+PAUSE_S = 0.25
 _BLOCK = 64 * 1024
 
 
@@ -25,8 +25,11 @@ def last_lines(path: Path, count: int) -> bytes:
     return b"".join(data.splitlines(keepends=True)[-count:]) if count else b""
 
 
-def follow(path: Path, show: Callable[[bytes], None]) -> None:
-    """Show what is added to a log, for ever; a log that was rotated is followed into its new file."""
+def follow(path: Path, show: Callable[[bytes], None], pause: Callable[[], None] = lambda: time.sleep(PAUSE_S)) -> None:
+    """Show what is added to a log, for ever; a log that was rotated is followed into its new file.
+
+    ``pause`` is called while there is nothing new.
+    """
     file = path.open("rb")
     try:
         file.seek(0, os.SEEK_END)
@@ -37,7 +40,7 @@ def follow(path: Path, show: Callable[[bytes], None]) -> None:
                 file.close()
                 file = path.open("rb")
             else:
-                time.sleep(_PAUSE_S)
+                pause()
     finally:
         file.close()
 

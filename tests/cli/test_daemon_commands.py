@@ -1,0 +1,74 @@
+"""What ``hearth status`` and ``hearth doctor`` print."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hearth.cli.daemon import NOT_RUNNING, describe
+from hearth.cli.doctor import lines
+from hearth.cli.main import main
+from hearth.ops.doctor import Check
+
+STATUS: dict[str, Any] = {
+    "pid": 7,
+    "started": 1000.0,
+    "version": "0.1.0",
+    "background": True,
+    "address": "",
+    "no_address_because": "pid 9 (nginx) has port 8888",
+    "socket": "/run/hearth.sock",
+    "key_file": "/etc/key",
+    "model": "pilot",
+    "requests": 1,
+    "engines": [],
+}
+ENGINE = {
+    "model": "pilot",
+    "state": "ready",
+    "pid": 8,
+    "context": 16_384,
+    "slots": 2,
+    "rss_bytes": 100 << 20,
+    "cause": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "up 5 s"), (65, "up 1 min"), (3_700, "up 1 h 1 min"), (90_000, "up 25 h 0 min"), (-3, "up 0 s")],
+)
+def test_how_long_it_is_up(seconds: int, text: str) -> None:
+    assert text in describe(STATUS, 1000.0 + seconds)[0]
+
+
+def test_no_address_says_why() -> None:
+    shown = "\n".join(describe(STATUS, 1001.0))
+    assert "none (pid 9 (nginx) has port 8888)" in shown
+    assert "none loaded" in shown
+    assert "started in the background" in shown
+
+
+def test_an_engine_is_one_line() -> None:
+    shown = describe({**STATUS, "engines": [ENGINE]}, 1001.0)
+    assert shown[-1] == "engine   pilot: ready, pid 8, context 16,384 tokens a request, 2 slots, 100 MiB"
+    dead = {**ENGINE, "state": "failed", "pid": None, "context": 0, "slots": 0, "rss_bytes": None, "cause": "killed"}
+    assert describe({**STATUS, "engines": [dead]}, 1001.0)[-1] == "engine   pilot: failed, killed"
+
+
+def test_no_daemon_is_said_and_has_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == NOT_RUNNING
+    assert "no daemon runs" in capsys.readouterr().out
+    assert main(["status", "--json"]) == NOT_RUNNING
+    assert json.loads(capsys.readouterr().out) == {"running": False}
+    assert main(["stop"]) == 0
+    assert "no daemon runs" in capsys.readouterr().err
+
+
+def test_a_failing_check_has_its_fix_below() -> None:
+    assert lines(Check("git", True, "2.39")) == ["ok   git        2.39"]
+    bad = lines(Check("git", False, "not found", "install git"))
+    assert bad[0] == "FAIL git        not found"
+    assert bad[1].strip() == "→ install git"

@@ -1,0 +1,102 @@
+"""``hearth`` itself: what it imports, what it says, how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hearth import __version__
+from hearth.cli.main import COMMANDS, HELP, main
+
+
+def hearth(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a process, with further environment variables."""
+    command = [sys.executable, "-m", "hearth", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **more})
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hearth {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_help_is_short_and_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert shown == HELP
+    assert len(shown.splitlines()) <= 25
+    assert max(map(len, shown.splitlines())) <= 120
+    for command in COMMANDS:
+        assert f"  {command} " in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_file_and_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: hearth {command}" in capsys.readouterr().out
+
+
+def test_version_and_help_import_nothing_heavy() -> None:
+    code = "import sys; from hearth.cli.main import main; main([sys.argv[1]]); print(*sys.modules, file=sys.stderr)"
+    for option in ("--version", "--help"):
+        done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, check=True)
+        loaded = set(done.stderr.split())
+        assert not loaded & {"argparse", "asyncio", "msgspec", "rich", "logging", "aiohttp", "uvicorn", "subprocess"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["srve"], "did you mean serve"),
+        (["nothing-like-it"], "there is no command 'nothing-like-it'"),
+        (["--nothing"], "there is no command '--nothing'"),
+        (["serve", "--port", "x"], "invalid int value"),
+        (["serve", "--port", "70000"], "must be from 0 to 65535"),
+        (["status", "--nothing"], "unrecognized arguments"),
+        (["models"], "required: verb"),
+        (["logs", "-n", "-1"], "must be 0 or more"),
+        (["logs", "huge"], "there is no log of 'huge'"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("hearth: ")
+    assert shown.err.count("\n") == 1
+    assert said in shown.err
+
+
+def test_debug_shows_where(home: Path) -> None:
+    assert "Traceback" not in hearth("logs").stderr
+    done = hearth("logs", HEARTH_DEBUG="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("hearth: there is no log yet")
+
+
+def test_a_fault_of_ours_is_one_line_too(home: Path) -> None:
+    (home / "data" / "logs" / "daemon.log").mkdir(parents=True)
+    (home / "config").write_text("not a folder")
+    for command in ("serve", "logs"):
+        done = hearth(command)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("hearth: ")
+
+
+def test_a_reader_that_leaves_is_no_fault(home: Path) -> None:
+    log = home / "data" / "logs" / "daemon.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("line\n" * 2_000_000)
+    shell = f"{sys.executable} -m hearth logs -n 2000000 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["line", "141"]
+    assert done.stderr == ""

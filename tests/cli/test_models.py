@@ -1,0 +1,50 @@
+"""``hearth models list``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hearth.cli.main import main
+from hearth.cli.models import size_text
+from hearth.weights.store import PILOT_FILE
+
+
+def test_every_model_is_listed_without_a_daemon(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / "data" / "models"
+    folder.mkdir(parents=True)
+    (folder / "small.gguf").write_bytes(b"x" * 2_500_000)
+    monkeypatch.setenv("HEARTH_MODEL", "small")
+    assert main(["models", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["small"] == {
+        "name": "small",
+        "path": str(folder / "small.gguf"),
+        "size_bytes": 2_500_000,
+        "description": "small.gguf",
+        "default": True,
+        "loaded": False,
+        "context_length": None,
+    }
+    assert ("pilot" in rows) == PILOT_FILE.exists()
+    assert main(["models", "list"]) == 0
+    assert "small" in (shown := capsys.readouterr().out)
+    assert "2.5 MB  small.gguf; the default" in shown
+    assert not (home / "run").exists()
+
+
+def test_a_default_model_that_is_not_here_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTH_MODEL", "huge")
+    assert main(["models", "list"]) == 0
+    assert "'huge' is not here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0.0 MB"), (6_200_000, "6.2 MB"), (17_559_178_144, "17.6 GB")])
+def test_sizes(size: int, text: str) -> None:
+    assert size_text(size) == text
