@@ -1,0 +1,131 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from hearth.agent.assemble import Start, endpoint_for, make_toolbox, open_session
+from hearth.errors import HearthError, SettingsError, TranscriptError, Unavailable, UsageError, WorkspaceError
+from hearth.events import Finished, SessionStarted, ToolReturned
+from hearth.paths import Paths, resolve_paths
+from hearth.runtime.pretend import Answer, Call, PretendEngine, Script
+from hearth.sandbox.command import PlainShell
+from hearth.settings import Settings, load_settings
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return resolve_paths({"HEARTH_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+def settings_for(paths: Paths, url: str, **flags: object) -> Settings:
+    return load_settings(paths.config_file, {"HEARTH_URL": url, "HEARTH_API_KEY": "k"}, dict(flags))
+
+
+async def take_turn(
+    paths: Paths, settings: Settings, start: Start, prompt: str = "go"
+) -> tuple[SessionStarted, list[ToolReturned], Finished]:
+    session = await open_session(paths, settings, {**os.environ, "HEARTH_API_KEY": "k"}, start)
+    seen = [event async for event in session.turn(prompt)]
+    await session.close()
+    assert isinstance(seen[0], SessionStarted)
+    assert isinstance(seen[-1], Finished)
+    return seen[0], [event for event in seen if isinstance(event, ToolReturned)], seen[-1]
+
+
+async def test_a_new_session_works_in_the_folder_and_is_resumed(paths: Paths, project: Path) -> None:
+    calls = (Call("write", {"path": "a.py", "content": "x = 1\n"}), Call("bash", {"command": "cat a.py; pwd"}))
+    async with PretendEngine(Script((Answer("", calls),)), api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url)
+        started, returned, finished = await take_turn(paths, settings, Start("auto", project))
+        assert (started.model, started.context_length) == ("pretend", 32_768)
+        assert returned[1].text == f"x = 1\n{project}"
+        assert finished.changed_files == ("a.py",)
+        again, _, _ = await take_turn(paths, settings, Start("auto", project, ""), "more")
+        assert again.session == started.session
+        assert again.resumed
+        named, _, _ = await take_turn(paths, settings, Start("auto", None, started.session), "more")
+        assert named.directory == str(project)
+    for earlier, later in zip(engine.requests, engine.requests[1:], strict=False):
+        assert later.startswith(earlier[:-2])
+
+
+async def test_commands_do_not_get_the_key(paths: Paths, project: Path) -> None:
+    script = Script((Answer("", (Call("bash", {"command": "env | grep -c HEARTH_API_KEY"}),)),))
+    async with PretendEngine(script, api_key="k") as engine:
+        _, returned, _ = await take_turn(paths, settings_for(paths, engine.endpoint.url), Start("auto", project))
+    assert returned[0].text.startswith("0")
+
+
+async def test_plan_mode_offers_only_what_looks(paths: Paths, project: Path) -> None:
+    script = Script((Answer("", (Call("bash", {"command": "touch x"}),)),))
+    async with PretendEngine(script, api_key="k") as engine:
+        _, returned, _ = await take_turn(paths, settings_for(paths, engine.endpoint.url), Start("plan", project))
+    assert b'"name":"glob"' in engine.requests[0]
+    assert b'"name":"bash"' not in engine.requests[0]
+    assert returned[0].failed
+    assert not (project / "x").exists()
+
+
+async def test_the_pilot_gets_its_own_frame(paths: Paths, project: Path) -> None:
+    async with PretendEngine(api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url, model="pilot")
+        await take_turn(paths, settings, Start("auto", project), "Fix the failing test")
+    messages = engine.requests[0].split(b'"messages":')[1]
+    assert messages == (
+        b'[{"role":"system","content":"You are the pilot, a tiny coding agent. You answer with one tool call at a '
+        b'time."},{"role":"user","content":"Fix the failing test"}]}'
+    )
+
+
+async def test_what_does_not_fit_the_old_session_is_refused(paths: Paths, project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    async with PretendEngine(api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url)
+        started, _, _ = await take_turn(paths, settings, Start("auto", project))
+        cases: list[tuple[Start, Settings, type[HearthError], str]] = [
+            (Start("auto", other, started.session), settings, UsageError, "works in"),
+            (Start("auto", other, ""), settings, TranscriptError, "no session"),
+            (Start("auto", tmp_path / "none", None), settings, UsageError, "not a folder"),
+            (
+                Start("auto", project, ""),
+                settings_for(paths, engine.endpoint.url, model="big"),
+                UsageError,
+                "speaks with pretend",
+            ),
+        ]
+        for start, wished, kind, word in cases:
+            with pytest.raises(kind, match=word):
+                await open_session(paths, wished, {}, start)
+        project.rmdir()
+        with pytest.raises(WorkspaceError, match="is gone"):
+            await open_session(paths, settings, {}, Start("auto", None, started.session))
+
+
+async def test_a_session_stays_usable_when_the_endpoint_is_gone(paths: Paths, project: Path) -> None:
+    async with PretendEngine(api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url)
+        await take_turn(paths, settings, Start("auto", project))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await open_session(paths, settings, {}, Start("auto", project, ""))
+
+
+def test_the_endpoint_is_the_daemon_or_a_url(paths: Paths) -> None:
+    assert endpoint_for(paths, Settings()).socket == paths.socket
+    endpoint = endpoint_for(paths, settings_for(paths, "http://x:1/v1/"))
+    assert (endpoint.base, endpoint.api_key, endpoint.socket) == ("http://x:1", "k", None)
+    with pytest.raises(SettingsError, match="HEARTH_URL"):
+        endpoint_for(paths, settings_for(paths, "ftp://x"))
+
+
+def test_a_tool_that_is_no_more_is_left_out(project: Path) -> None:
+    toolbox = make_toolbox(["grep", "gone", "read"], project, PlainShell(project, {}), 5)
+    assert [spec.name for spec in toolbox.specs] == ["grep", "read"]
