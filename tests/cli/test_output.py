@@ -1,0 +1,180 @@
+import io
+import json
+from dataclasses import fields
+
+import pytest
+
+from hearth.cli.live import LiveText
+from hearth.cli.output import (
+    JsonLines,
+    JsonObject,
+    Output,
+    QuietText,
+    add_usage,
+    cache_line,
+    call_line,
+    error_line,
+    first_lines,
+    printable,
+    progress_line,
+)
+from hearth.events import (
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    SessionStarted,
+    Text,
+    ToolCalled,
+    ToolReturned,
+    UsageReported,
+)
+from hearth.messages import Usage
+
+USAGE = Usage(prompt=41_842, reused=41_230, new=612, generated=143, prefill_s=0.94, decode_s=1.1)
+TURN: list[Event] = [
+    SessionStarted("s1", "pilot", "/x", 4096),
+    Progress("loading", note="loading pilot 2 s"),
+    Progress("prefill", 300, 1000, 4.2),
+    Reasoning("hm"),
+    Text("I look"),
+    UsageReported(1, USAGE),
+    ToolCalled("c1", "edit", '{"path": "a.py"}', "a.py"),
+    ToolReturned("c1", "edit", "edited a.py", "line 1:\n-x = 1\n+x = 2", seconds=1.25),
+    Text("All done.\n"),
+    UsageReported(2, USAGE),
+    Finished("completed", "All done.", 2, ("a.py",), "s1"),
+]
+FAILED: list[Event] = [
+    SessionStarted("s1", "pilot", "/x", 0),
+    Failed("engine", "it died", "run: hearth logs", 4, "so far"),
+    Finished("failed", "so far", 1, (), "s1"),
+]
+
+
+def play(output: Output, turn: list[Event]) -> None:
+    output.tell("starting the daemon")
+    for event in turn:
+        output.show(event)
+    output.close()
+
+
+def test_pipes_get_the_final_text_alone() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    play(QuietText(out, err), TURN)
+    assert (out.getvalue(), err.getvalue()) == ("All done.\n", "")
+
+
+def test_pipes_get_an_error_as_one_line() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    play(QuietText(out, err), FAILED)
+    assert err.getvalue() == "hearth: it died · run: hearth logs\n"
+
+
+def test_json_is_one_object_with_the_sum_of_the_usage() -> None:
+    out = io.StringIO()
+    play(JsonObject(out), TURN)
+    whole = json.loads(out.getvalue())
+    assert whole["type"] == "result"
+    assert whole["status"] == "completed"
+    assert whole["usage"]["reused"] == 2 * 41_230
+    assert whole["usage"]["prefill_s"] == 1.88
+    assert whole["error"] is None
+
+
+def test_json_carries_the_error() -> None:
+    out = io.StringIO()
+    play(JsonObject(out), FAILED)
+    assert json.loads(out.getvalue())["error"] == (
+        {"source": "engine", "message": "it died", "fix": "run: hearth logs", "exit_code": 4, "partial": "so far"}
+    )
+
+
+CONTRACT = {
+    "session": {"session", "model", "directory", "context_length", "resumed"},
+    "progress": {"phase", "done", "total", "eta_s", "note"},
+    "text": {"text"},
+    "reasoning": {"text"},
+    "tool_call": {"id", "name", "arguments", "label"},
+    "tool_result": {"id", "name", "text", "shown", "failed", "seconds"},
+    "usage": {"step", "prompt", "reused", "new", "generated", "prefill_s", "decode_s"},
+    "error": {"source", "message", "fix", "exit_code", "partial"},
+    "result": {"status", "text", "steps", "changed_files", "session"},
+}
+"""The stable contract: what each line carries beside ``type``."""
+
+
+@pytest.mark.parametrize("turn", [TURN, FAILED])
+def test_stream_json_keeps_its_contract(turn: list[Event]) -> None:
+    out = io.StringIO()
+    play(JsonLines(out), turn)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert len(lines) == len(turn)
+    for line in lines:
+        kind = line.pop("type")
+        assert set(line) == CONTRACT[kind]
+    assert json.loads(out.getvalue().splitlines()[-1])["type"] == "result"
+
+
+def test_every_event_of_the_union_has_a_contract() -> None:
+    assert {event.type for event in Event.__args__} == set(CONTRACT)
+    assert {field.name for field in fields(Usage)} < CONTRACT["usage"]
+
+
+def test_live_text_shows_each_step_and_its_cache_line() -> None:
+    out = io.StringIO()
+    play(LiveText(out), TURN)
+    shown = out.getvalue()
+    assert "session s1 · pilot · context 4,096 tokens" in shown
+    assert "I look\n  reused 41,230 · new 612 · 0.9 s · generated 143 at 130 tokens/s\n" in shown
+    assert "edit a.py\n  line 1:\n  -x = 1\n  +x = 2\n  1.2 s\n" in shown
+    assert shown.endswith("changed: a.py\n")
+    assert "\x1b" not in shown
+
+
+def test_live_text_shows_a_failure() -> None:
+    out = io.StringIO()
+    play(LiveText(out), FAILED)
+    assert "hearth: it died · run: hearth logs" in out.getvalue()
+
+
+def test_usage_adds_up() -> None:
+    assert add_usage(USAGE, Usage(1, 1, 0, 2, 0.1, 0.2)) == Usage(41_843, 41_231, 612, 145, 1.04, 1.3)
+
+
+def test_the_cache_line_without_an_answer() -> None:
+    assert cache_line(Usage(prompt=5, new=5)) == "reused 0 · new 5 · 0.0 s"
+    assert cache_line(Usage(prompt=5, new=5, generated=3)).endswith(" · generated 3")
+
+
+@pytest.mark.parametrize(
+    ("progress", "line"),
+    [
+        (Progress("queued"), "queued"),
+        (Progress("loading", note="loading pilot \x1b[2J2 s"), "loading pilot [2J2 s"),
+        (Progress("prefill"), "prefill"),
+        (
+            Progress("prefill", 12_000, 24_000, 9.6),
+            f"prefill {'━' * 12}{'─' * 12} 12,000 of 24,000 tokens · about 10 s left",
+        ),
+        (Progress("prefill", 9, 3), f"prefill {'━' * 24} 9 of 3 tokens"),
+    ],
+)
+def test_progress_as_a_line(progress: Progress, line: str) -> None:
+    assert progress_line(progress) == line
+
+
+def test_what_a_model_says_cannot_drive_the_terminal() -> None:
+    assert printable("a\x1b[31mb\x07\x9bc\r\td\n") == "a[31mbc\td\n"
+    assert call_line(ToolCalled("c", "bash", "{}", "echo \x1b[2J\nrm x")) == "bash echo [2J rm x"
+    assert len(call_line(ToolCalled("c", "bash", "y" * 500))) < 220
+
+
+def test_long_results_are_cut() -> None:
+    assert first_lines("a\nb", 2) == ["a", "b"]
+    assert first_lines("a\nb\nc\nd", 3) == ["a", "b", "… 2 more lines"]
+
+
+def test_an_error_without_a_remedy() -> None:
+    assert error_line(Failed("agent", "no luck")) == "hearth: no luck"
