@@ -92,11 +92,10 @@ def test_a_fault_of_ours_is_one_line_too(home: Path) -> None:
         assert done.stderr.startswith("hearth: ")
 
 
-def test_a_reader_that_leaves_is_no_fault(home: Path) -> None:
-    log = home / "data" / "logs" / "daemon.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("line\n" * 2_000_000)
-    shell = f"{sys.executable} -m hearth logs -n 2000000 | head -n 1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == ["line", "141"]
-    assert done.stderr == ""
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "hearth", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
