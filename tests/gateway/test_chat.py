@@ -219,3 +219,16 @@ async def test_many_at_once_share_one_engine(start: Start) -> None:
     answers = await ask_many(running, 20)
     assert [text(await answer.read()) for answer in answers] == [LONG] * 20
     assert len(running.engines) == 1
+
+
+async def test_a_name_from_outside_makes_no_log_line_of_its_own(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    caplog.set_level("INFO", logger="hearth.gateway")
+    await (await running.chat(model="a\n2026-01-01 INFO forged")).read()
+
+    async def is_logged() -> bool:
+        return any(message.startswith("chat ") for message in caplog.messages)
+
+    await eventually(is_logged)
+    (line,) = [message for message in caplog.messages if message.startswith("chat ")]
+    assert line.startswith(r"chat 'a\n2026-01-01 INFO forged': HTTP 404")

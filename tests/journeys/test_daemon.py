@@ -177,6 +177,14 @@ async def test_a_daemon_that_cannot_start_gives_its_last_line(paths: Paths) -> N
     assert "hearth logs" in caught.value.fix
 
 
+async def test_a_log_that_cannot_be_written_is_one_line(paths: Paths) -> None:
+    (paths.logs / "daemon.log").mkdir()
+    with pytest.raises(StateError, match=r"daemon\.log"):
+        await start_in_background(paths)
+    done = hearth("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
 @pytest.mark.parametrize("place", ["/proc/hearth-home", "file"])
 async def test_a_home_that_cannot_be_written_is_one_line(home: Path, place: str) -> None:
     (home / "file").write_text("a file where a folder is wanted")

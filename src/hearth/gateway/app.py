@@ -166,7 +166,7 @@ class Gateway:
                 task.cancel()
             await asyncio.wait((work, watch))
             said = "client left" if gone else exchange.broken or f"HTTP {exchange.status}"
-            log.info("chat %s: %s, %.2f s", chat.model, said, time.monotonic() - began)
+            log.info("chat %s: %s, %.2f s", _shown(chat.model), said, time.monotonic() - began)
         for task in (work, watch):
             if not task.cancelled():
                 task.result()
@@ -224,3 +224,8 @@ async def _cause(engine: Engine, error: Exception) -> str:
         async with asyncio.timeout(LAST_WORDS_S):
             await engine.wait()
     return engine.cause or f"the engine of {engine.card.name} broke off: {error or type(error).__name__}"
+
+
+def _shown(name: str) -> str:
+    """A name from outside as part of one log line."""
+    return name if name.isprintable() and len(name) <= 100 else repr(name[:100])

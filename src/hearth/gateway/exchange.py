@@ -57,7 +57,8 @@ class Exchange:
     async def _beat(self) -> None:
         if self._stream and not self._over and time.monotonic() - self._sent_at >= self._beat_s * 0.9:
             await self._begin()
-            await self._write(f": {self.waiting_for or 'waiting'}\n\n".encode())
+            said = " ".join(self.waiting_for.split()) or "waiting"
+            await self._write(f": {said}\n\n".encode())
 
     async def begin(self) -> None:
         """The engine has taken the request: the stream's headers go out, if they have not yet."""

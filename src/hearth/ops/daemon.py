@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from hearth.errors import DaemonUnavailable
+from hearth.errors import DaemonUnavailable, StateError
 from hearth.ops.local import ask
 from hearth.ops.record import home_is_taken, read_record
 from hearth.paths import Paths
@@ -100,7 +100,7 @@ def _spawn(paths: Paths, environment: Mapping[str, str]) -> subprocess.Popen[byt
     passed = dict(environment)
     if home := passed.get("HEARTH_HOME"):
         passed["HEARTH_HOME"] = str(Path(home).expanduser().absolute())
-    log = os.open(log_file(paths), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = _open(log_file(paths), os.O_WRONLY | os.O_APPEND)
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "hearth", "serve", "--background"],
@@ -117,7 +117,7 @@ def _spawn(paths: Paths, environment: Mapping[str, str]) -> subprocess.Popen[byt
 
 def _take_start_lock(paths: Paths, held: contextlib.ExitStack) -> bool:
     """Be the one face that starts the daemon. The lock is let go when ``held`` closes or this process ends."""
-    descriptor = os.open(paths.runtime / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(paths.runtime / "start.lock", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -125,6 +125,13 @@ def _take_start_lock(paths: Paths, held: contextlib.ExitStack) -> bool:
         return False
     held.callback(os.close, descriptor)
     return True
+
+
+def _open(path: Path, how: int) -> int:
+    try:
+        return os.open(path, how | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(f"cannot open {path}: {error.strerror}", f"mend or remove {path}") from error
 
 
 async def _gone(paths: Paths, limit_s: float) -> bool:
