@@ -20,7 +20,7 @@ from hearth.runtime.cores import allowed_cores
 from hearth.runtime.engine import Endpoint, EngineState, LoadProgress, Tell
 from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit, is_alive
-from hearth.runtime.worker_options import WorkerOptions
+from hearth.runtime.worker_options import MOST_TOKENS, WorkerOptions
 from hearth.settings import EngineSettings
 from hearth.weights.gguf import GgufHeader, read_header
 from hearth.weights.store import ModelCard
@@ -178,12 +178,18 @@ class EmbeddedEngine:
             self._socket.unlink(missing_ok=True)
 
     def _fail(self, cause: str) -> None:
-        if self._state is not EngineState.STOPPING:
+        if self._state in (EngineState.STARTING, EngineState.READY):
             self._state = EngineState.FAILED
             self._cause = cause
 
 
 def _options(card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint) -> WorkerOptions:
+    if settings.context * settings.slots > MOST_TOKENS:
+        raise EngineFailed(
+            f"a context of {settings.context:,} tokens in {settings.slots} slots is more than an engine can hold, "
+            f"{MOST_TOKENS:,} in all",
+            "set a smaller context (HEARTH_CONTEXT) or fewer slots (HEARTH_SLOTS)",
+        )
     own = min(header.context_length, LARGEST_OWN_CONTEXT) if header.context_length > 0 else LARGEST_OWN_CONTEXT
     return WorkerOptions(
         model=str(card.path),

@@ -16,7 +16,7 @@ _MISSING = re.compile(r"failed to open GGUF file '[^']*' \(([^)]*)\)")
 _NO_MAGIC = re.compile(r"invalid magic|failed to read magic")
 _CUT_SHORT = re.compile(r"not within the file bounds|failed to read key-value|unexpectedly reached end of file")
 _DAMAGED = re.compile(
-    r"failed to read header|failed to read tensor|missing tensor|wrong number of tensors|wrong shape"
+    r"failed to read header|failed to read tensor|missing tensor|tensor '[^']*' not found|wrong number of tensors|wrong shape"
     r"|key not found in model|has wrong type|invalid ggml type|duplicate(?:d)? tensor|error loading model vocabulary"
     r"|number of tensors is -?\d+ but"
 )

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,7 @@ def main() -> int:
 
 def _serve(options: WorkerOptions) -> int:
     os.umask(0o077)
+    _stand_first_for_the_oom_killer()
     socket = Path(options.socket)
     socket.unlink(missing_ok=True)
     try:
@@ -51,12 +53,12 @@ def _serve(options: WorkerOptions) -> int:
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: ending.set())
     threading.Thread(target=_await_end_of_input, args=(ending,), daemon=True).start()
+    print(f"hearth worker: serving on {server.listening_address}", file=sys.stderr, flush=True)
     ending.wait()
-    # A request in the works may hold the server's destructor; nobody waits for its answer any more.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     socket.unlink(missing_ok=True)
-    del server
-    return 0
+    # A plain return would run the server's destructor, which waits until the running answers are finished (32 s
+    # seen), and nobody waits for those.
+    os._exit(0)
 
 
 def server_parameters(options: WorkerOptions) -> CommonParams:
@@ -100,6 +102,12 @@ def _tie_to_parent(parent: int) -> bool:
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     return os.getppid() == parent
+
+
+def _stand_first_for_the_oom_killer() -> None:
+    """When memory runs out, the engine goes: one model, not the daemon or the owner's editor."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _await_end_of_input(ending: threading.Event) -> None:

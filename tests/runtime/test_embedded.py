@@ -1,0 +1,209 @@
+"""The embedded engine: starts a real worker on a real file, or says why not."""
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+import gguf_models
+from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable
+from hearth.paths import Paths, resolve_paths
+from hearth.runtime.embedded import LARGEST_OWN_CONTEXT, EmbeddedEngine
+from hearth.runtime.engine import Engine, EngineState, LoadProgress
+from hearth.runtime.process import is_alive
+from hearth.settings import EngineSettings
+from hearth.weights.store import ModelCard
+
+
+@pytest.fixture
+def paths(home: Path) -> Paths:
+    found = resolve_paths({"HEARTH_HOME": str(home)})
+    found.ensure()
+    return found
+
+
+def engine_for(path: Path, paths: Paths, **changes: Any) -> EmbeddedEngine:
+    return EmbeddedEngine(ModelCard(path.stem, path, 0, ""), EngineSettings(**changes), paths)
+
+
+def quiet(_progress: LoadProgress) -> None:
+    return None
+
+
+async def ask(engine: Engine, **more: Any) -> dict[str, Any]:
+    body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 3, **more}
+    headers = {"Authorization": f"Bearer {engine.endpoint.api_key}"}
+    connector = aiohttp.UnixConnector(str(engine.endpoint.socket))
+    async with (
+        aiohttp.ClientSession(engine.endpoint.url, connector=connector, headers=headers) as session,
+        session.post("/v1/chat/completions", json=body) as response,
+    ):
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+async def failed_start(engine: EmbeddedEngine) -> HearthError:
+    with pytest.raises(HearthError) as caught:
+        await engine.start(quiet)
+    assert engine.state is EngineState.FAILED
+    assert engine.cause == caught.value.what
+    assert engine.pid is None
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+async def test_a_start_tells_its_progress_and_knows_the_real_context(paths: Paths) -> None:
+    told: list[LoadProgress] = []
+    engine: Engine = engine_for(gguf_models.write_lfm2(paths.models / "m.gguf", context=1000), paths, slots=3)
+    assert (engine.state, engine.context_length, engine.pid) == (EngineState.STOPPED, 0, None)
+    await engine.start(told.append)
+    assert (engine.state, engine.context_length, engine.slots) == (EngineState.READY, 1000, 3)
+    assert (await ask(engine))["usage"]["completion_tokens"] <= 3
+    assert told[0].phase == "loading"
+    assert told[-1].phase == "ready"
+    pid = engine.pid
+    assert pid is not None
+    await engine.stop()
+    await engine.wait()
+    assert (engine.state, engine.pid, is_alive(pid)) == (EngineState.STOPPED, None, False)
+    assert list(paths.runtime.iterdir()) == []
+    assert "serving on" in (paths.logs / "engine-m.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("trained", "wanted", "context"),
+    [(1_000_000, 0, LARGEST_OWN_CONTEXT), (2048, 512, 512), (2048, 1, 256), (512, 0, 512)],
+)
+async def test_an_explicit_context_wins(paths: Paths, trained: int, wanted: int, context: int) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf", context=trained)
+    engine = engine_for(path, paths, context=wanted)
+    await engine.start(quiet)
+    assert engine.context_length == context
+    await engine.stop()
+
+
+async def test_no_file_and_a_folder(paths: Paths) -> None:
+    assert type(await failed_start(engine_for(paths.models / "gone.gguf", paths))) is ModelUnavailable
+    assert type(await failed_start(engine_for(paths.models, paths))) is ModelUnavailable
+
+
+async def test_junk_and_a_cut_file(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "cut short" in (await failed_start(engine_for(path, paths))).what
+    path.write_bytes(b"<html>not found</html>")
+    error = await failed_start(engine_for(path, paths))
+    assert type(error) is CorruptModel
+    assert "not a GGUF" in error.what
+
+
+async def test_an_architecture_that_the_engine_does_not_know(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf", architecture="oddity")
+    error = await failed_start(engine_for(path, paths))
+    assert type(error) is CorruptModel
+    assert "does not know the architecture 'oddity'" in error.what
+
+
+async def test_a_header_that_only_the_engine_finds_damaged(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf")
+    path.write_bytes(path.read_bytes().replace(b"blk.1.attn_q.weight", b"blk.1.attn_x.weight"))
+    error = await failed_start(engine_for(path, paths))
+    assert type(error) is CorruptModel
+    assert "blk.1.attn_q.weight" in error.what
+    assert list(paths.runtime.iterdir()) == []
+
+
+async def test_not_enough_memory(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf")
+    engine = engine_for(path, paths, context=1 << 22, slots=1)
+
+    def limit(_progress: LoadProgress) -> None:
+        if engine.pid is not None:
+            resource.prlimit(engine.pid, resource.RLIMIT_AS, (2 << 30, 2 << 30))
+
+    with pytest.raises(EngineFailed, match="not enough memory for a buffer of 2,048 MiB") as caught:
+        await engine.start(limit)
+    assert "HEARTH_CONTEXT" in caught.value.fix
+
+
+async def test_a_context_beyond_reason_is_refused_before_it_hurts(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf")
+    error = await failed_start(engine_for(path, paths, context=1 << 20, slots=64))
+    assert "1,048,576 tokens in 64 slots is more than an engine can hold" in error.what
+
+
+async def test_the_death_of_the_worker_is_a_failure_with_its_cause(paths: Paths) -> None:
+    engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths)
+    await engine.start(quiet)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    await engine.wait()
+    assert engine.state is EngineState.FAILED
+    assert engine.cause == "the engine of m died: killed by SIGKILL"
+    assert list(paths.runtime.iterdir()) == []
+    await engine.stop()
+    assert engine.state is EngineState.FAILED
+
+
+async def test_a_cancelled_start_leaves_nothing(paths: Paths) -> None:
+    engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths)
+    spawned = asyncio.Event()
+    start = asyncio.create_task(engine.start(lambda _progress: spawned.set()))
+    await spawned.wait()
+    pid = engine.pid
+    assert pid is not None
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert (engine.state, engine.pid, is_alive(pid)) == (EngineState.STOPPED, None, False)
+    assert list(paths.runtime.iterdir()) == []
+
+
+async def test_stop_during_the_start_ends_it(paths: Paths) -> None:
+    engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths)
+    spawned = asyncio.Event()
+    start = asyncio.create_task(engine.start(lambda _progress: spawned.set()))
+    await spawned.wait()
+    await asyncio.gather(engine.stop(), engine.stop())
+    with pytest.raises(EngineFailed, match="was stopped while it loaded"):
+        await start
+    assert (engine.state, engine.pid) == (EngineState.STOPPED, None)
+
+
+async def test_silence_while_loading_fails_after_the_limit(paths: Paths) -> None:
+    engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths, load_timeout_s=0.2)
+    paused = False
+
+    def pause(_progress: LoadProgress) -> None:
+        nonlocal paused
+        if engine.pid is not None and not paused:
+            os.kill(engine.pid, signal.SIGSTOP)
+            paused = True
+
+    with pytest.raises(EngineFailed, match="no sign of life"):
+        await engine.start(pause)
+    assert (engine.state, engine.pid) == (EngineState.FAILED, None)
+
+
+async def test_sockets_of_killed_daemons_are_swept(paths: Paths) -> None:
+    stale = paths.runtime / f"engine-{1 << 22}-abcd.sock"
+    foreign = paths.runtime / f"engine-{os.getppid()}-abcd.sock"
+    stale.touch()
+    foreign.touch()
+    engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths)
+    await engine.start(quiet)
+    assert (stale.exists(), foreign.exists()) == (False, True)
+    await engine.stop()
+
+
+async def test_an_odd_name_makes_a_plain_log_file(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "tiny model (v2) ä.gguf")
+    engine = engine_for(path, paths)
+    await engine.start(quiet)
+    await engine.stop()
+    assert (paths.logs / "engine-tiny_model__v2__ä.log").exists()
