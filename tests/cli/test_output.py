@@ -69,7 +69,7 @@ def test_pipes_get_the_final_text_alone() -> None:
 def test_pipes_get_an_error_as_one_line() -> None:
     out, err = io.StringIO(), io.StringIO()
     play(QuietText(out, err), FAILED)
-    assert err.getvalue() == "hearth: it died · run: hearth logs\n"
+    assert (out.getvalue(), err.getvalue()) == ("", "hearth: it died · run: hearth logs\n")
 
 
 def test_json_is_one_object_with_the_sum_of_the_usage() -> None:

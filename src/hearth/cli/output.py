@@ -41,7 +41,7 @@ class QuietText:
         """Only the end of a turn is shown."""
         if isinstance(event, Failed):
             print(error_line(event), file=self._err)
-        elif isinstance(event, Finished) and event.text:
+        elif isinstance(event, Finished) and event.text and event.status != "failed":
             print(event.text, file=self._out, flush=True)
 
     def tell(self, line: str) -> None:
