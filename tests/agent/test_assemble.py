@@ -13,8 +13,8 @@ from hearth.settings import Settings, load_settings
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return resolve_paths({"HEARTH_HOME": str(tmp_path / "home")})
+def paths(home: Path) -> Paths:
+    return resolve_paths({"HEARTH_HOME": str(home)})
 
 
 @pytest.fixture
