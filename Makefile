@@ -27,7 +27,7 @@ check: $(DEV)  ## lint, format, types, import rules, lock
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/lock.py --check
 
 format: $(DEV)  ## put the code in the one format
