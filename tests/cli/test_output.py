@@ -158,7 +158,8 @@ def test_the_cache_line_without_an_answer() -> None:
             Progress("prefill", 12_000, 24_000, 9.6),
             f"prefill {'━' * 12}{'─' * 12} 12,000 of 24,000 tokens · about 10 s left",
         ),
-        (Progress("prefill", 9, 3), f"prefill {'━' * 24} 9 of 3 tokens"),
+        (Progress("prefill", 9, 9), "the model answers"),
+        (Progress("prefill", 0, 9), f"prefill {'─' * 24} 0 of 9 tokens"),
     ],
 )
 def test_progress_as_a_line(progress: Progress, line: str) -> None:

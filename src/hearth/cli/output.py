@@ -129,7 +129,9 @@ def progress_line(event: Progress) -> str:
     """What is waited for; in prefill a bar, the tokens and the estimated time."""
     if event.phase != "prefill" or event.total <= 0:
         return printable(event.note) or event.phase
-    filled = min(_BAR_WIDTH, _BAR_WIDTH * event.done // event.total)
+    if event.done >= event.total:
+        return "the model answers"
+    filled = _BAR_WIDTH * event.done // event.total
     bar = "━" * filled + "─" * (_BAR_WIDTH - filled)
     eta = f" · about {event.eta_s:.0f} s left" if event.eta_s >= 0 else ""
     return f"prefill {bar} {event.done:,} of {event.total:,} tokens{eta}"
