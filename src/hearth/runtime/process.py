@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from hearth.errors import EngineFailed
 
@@ -72,8 +73,8 @@ class Process:
         except OSError as error:
             raise EngineFailed(f"cannot start {self._command[0]}: {error.strerror}", "run: hearth doctor") from error
         self._exit = asyncio.create_task(self._follow(self._child))
-        standard_input = self._child.get_pipe_transport(0)
-        assert isinstance(standard_input, asyncio.WriteTransport)
+        # A cast: uvloop's pipe transport is none of asyncio's classes.
+        standard_input = cast(asyncio.WriteTransport, self._child.get_pipe_transport(0))
         standard_input.write(first_line.encode() + b"\n")
 
     async def wait(self) -> int:
