@@ -20,7 +20,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from hearth.agent.assemble import Start, open_session
-from hearth.events import Finished, UsageReported
+from hearth.events import Failed, Finished, UsageReported
 from hearth.messages import Usage
 from hearth.ops.daemon import ensure_daemon, stop_daemon
 from hearth.paths import Paths, resolve_paths
@@ -53,18 +53,20 @@ async def do_chore(
     started = time.monotonic()
     usages: list[Usage] = []
     finished: Finished | None = None
+    why = ""
     try:
         async with aclosing(session.turn(chore.prompt)) as events:
             async for event in events:
                 if isinstance(event, UsageReported):
                     usages.append(event.usage)
+                if isinstance(event, Failed):
+                    why = event.message
                 if isinstance(event, Finished):
                     finished = event
     finally:
         await session.close()
     assert finished is not None
     seconds = time.monotonic() - started
-    why = "" if finished.status == "completed" else f"the turn {finished.status}"
     return Outcome(chore.kind, why or judge(chore, folder, finished.text), finished.steps, seconds, tuple(usages))
 
 

@@ -1,7 +1,9 @@
 """The pilot's byte-level BPE, small on purpose: unseen names are spelt in pieces that were seen a thousand times.
 
-The merges are learnt with digits and single ``_`` set apart; encoding then uses plain GPT-2 splitting, which is what
-the engine does for a GGUF of tokenizer type ``gpt2``.
+The merges are learnt with digits, single ``_`` and the space before a word set apart: so a name is spelt with the same
+pieces wherever it stands, after a space, a quote or a slash, and can be copied piece by piece. (With the space inside
+the first piece, the first piece was what went wrong.) Encoding then uses plain GPT-2 splitting, which is what the
+engine does for a GGUF of tokenizer type ``gpt2``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ VOCABULARY = 768
 def learn_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Tokenizer:
     """Learn the merges from rendered sessions whose names are all made up."""
     learner = Tokenizer(models.BPE())
-    apart = pre_tokenizers.Split(Regex("[0-9]|(?<!_)_(?!_)"), "isolated")
+    apart = pre_tokenizers.Split(Regex("[0-9]|(?<!_)_(?!_)| (?=[A-Za-z])"), "isolated")
     learner.pre_tokenizer = pre_tokenizers.Sequence([apart, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     trainer = trainers.BpeTrainer(
         vocab_size=size - len(CONTROL) - len(SPELT),
