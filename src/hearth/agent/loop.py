@@ -55,7 +55,8 @@ class Tools(Protocol):
 
 
 class History(Protocol):
-    """What was said so far. It only grows, and each method returns when its change is safe on disk."""
+    """What was said so far. It only grows; each method returns when its change would outlive this process, those of a
+    call when it would outlive a loss of power."""
 
     def request(self) -> Request:
         """The next request: everything said so far."""

@@ -7,6 +7,9 @@
     {"type": "usage", "prompt": …, "reused": …, …}
     {"type": "turn", "status": "…", "partial": "…"}                     a turn is over; partial: text without an answer
 
+Every line is written at once, so that it outlives this process. A call's two lines and the end of a turn are forced to
+the disk (with all before them), so that what has run is known even after a loss of power.
+
 A line counts when it ends with a line feed and is JSON. What follows the last such line is a torn tail: it is moved
 aside when the session is opened. A call without a result was cut off by a crash; it is never run again, the model is
 told that nobody knows how it ended.
@@ -73,7 +76,8 @@ class Transcript:
 
     def add(self, message: Message) -> None:
         """Append a message of the model or the user."""
-        self._append({"type": "message", "message": message.to_wire()})
+        # Written at once; forced to the disk with the next call or the end of the turn, which follow it.
+        self._append({"type": "message", "message": message.to_wire()}, sync=False)
 
     def begin_call(self, call: ToolCall) -> None:
         """Note that a call is about to run."""
