@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gguf_models
-from hearth.errors import EngineFailed, ModelUnavailable
+from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.pretend import PretendEngine, Script
@@ -202,6 +202,16 @@ async def test_a_real_engine_that_is_killed_is_replaced(paths: Paths) -> None:
         assert again.pid not in (None, engine.pid)
     await supervisor.close()
     assert list(paths.runtime.iterdir()) == []
+
+
+async def test_a_file_that_cannot_load_costs_nobody_a_place(paths: Paths) -> None:
+    supervisor = Supervisor(Settings(), paths)
+    engine = await supervisor.ready("one", quiet)
+    (paths.models / "two.gguf").write_bytes(b"GGUF and no more")
+    with pytest.raises(CorruptModel):
+        await supervisor.ready("two", quiet)
+    assert await supervisor.ready("one", quiet) is engine
+    await supervisor.close()
 
 
 async def test_two_real_models_in_turn(paths: Paths) -> None:

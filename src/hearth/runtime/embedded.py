@@ -95,6 +95,10 @@ class EmbeddedEngine:
         """The worker's process id while it runs."""
         return self._process.pid
 
+    async def check(self) -> None:
+        """Read the file's header."""
+        await asyncio.to_thread(read_header, self._card.path)
+
     async def start(self, tell: Tell) -> None:
         """Check the file, start the worker, wait until it answers. Raises as the contract says."""
         self._state = EngineState.STARTING

@@ -99,6 +99,13 @@ class Engine(Protocol):
         """Its process while there is one."""
         ...
 
+    async def check(self) -> None:
+        """Look whether the model can be loaded at all, before anything else makes room for it.
+
+        MUST raise ModelUnavailable or CorruptModel when it cannot, and MUST NOT start or change anything.
+        """
+        ...
+
     async def start(self, tell: Tell) -> None:
         """Load the model and return when it answers.
 

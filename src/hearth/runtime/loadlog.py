@@ -16,9 +16,9 @@ _MISSING = re.compile(r"failed to open GGUF file '[^']*' \(([^)]*)\)")
 _NO_MAGIC = re.compile(r"invalid magic|failed to read magic")
 _CUT_SHORT = re.compile(r"not within the file bounds|failed to read key-value|unexpectedly reached end of file")
 _DAMAGED = re.compile(
-    r"failed to read header|failed to read tensor|missing tensor|tensor '[^']*' not found|wrong number of tensors|wrong shape"
-    r"|key not found in model|has wrong type|invalid ggml type|duplicate(?:d)? tensor|error loading model vocabulary"
-    r"|number of tensors is -?\d+ but"
+    r"failed to read header|failed to read tensor|missing tensor|tensor '[^']*' not found|wrong number of tensors"
+    r"|wrong shape|key not found in model|has wrong type|invalid ggml type|duplicate(?:d)? tensor"
+    r"|error loading model vocabulary|number of tensors is -?\d+ but"
 )
 _MEMORY = re.compile(
     r"insufficient memory|out of memory|unable to allocate|failed to allocate|bad_alloc|Cannot allocate memory"

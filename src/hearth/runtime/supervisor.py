@@ -109,8 +109,6 @@ class Supervisor:
         """
         card = self._store.resolve(name)
         async with self._door:
-            if self._closed:
-                raise EngineFailed("the daemon is stopping", "run the command again")
             seat = await self._seat_for(card, tell)
             seat.take()
         try:
@@ -123,12 +121,16 @@ class Supervisor:
         seat = self._seat
         if seat is not None and seat.engine.card.name == card.name and seat.usable:
             return seat
+        engine = self._make_engine(card, self._settings, self._paths)
         if seat is not None:
             if seat.usable:
+                await engine.check()
                 await _drained(seat, card.name, tell)
                 tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
             await seat.end()
-        self._seat = _Seat(self._make_engine(card, self._settings, self._paths))
+        if self._closed:
+            raise EngineFailed("the daemon is stopping", "run the command again")
+        self._seat = _Seat(engine)
         return self._seat
 
     def report(self) -> list[dict[str, Any]]:

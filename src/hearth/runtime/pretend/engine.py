@@ -123,6 +123,9 @@ class PretendEngine:
                 "name another socket or port",
             ) from error
 
+    async def check(self) -> None:
+        """Nothing can be wrong: there is no file."""
+
     async def start(self, tell: Tell = lambda _progress: None) -> None:
         """Open its port and pretend to load."""
         self._state = EngineState.STARTING
