@@ -236,6 +236,10 @@ def project_files(*suffixes: str) -> list[Path]:
     return [file for file in found if file.suffix in suffixes and "__pycache__" not in file.parts]
 
 
+def read(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
 def test_silenced_checks_say_why() -> None:
     silenced = re.compile(r"#\s*(noqa|type:\s*ignore)")
     reasoned = re.compile(r"#\s*(noqa: [A-Z0-9, ]+|type: ignore\[[a-z-, ]+\])\s+# \w+")
@@ -264,7 +268,7 @@ def test_the_project_speaks_of_itself_alone() -> None:
     # In brackets, so that this line does not find itself.
     foreign = re.compile(r"pypi[.]org|python[h]osted|registry[.]npmjs|/wor[k]/(main|shared)")
     suffixes = (".py", ".md", ".toml", ".lock", ".sh", ".txt", ".yml", "")
-    assert not [str(file.relative_to(ROOT)) for file in project_files(*suffixes) if foreign.search(file.read_text())]
+    assert not [str(file.relative_to(ROOT)) for file in project_files(*suffixes) if foreign.search(read(file))]
 
 
 def test_the_guide_for_contributors_stays_short() -> None:
