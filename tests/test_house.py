@@ -230,10 +230,10 @@ def test_everything_public_says_what_it_is() -> None:
 
 
 def project_files(*suffixes: str) -> list[Path]:
-    folders = [ROOT / name for name in ("src", "tests", "bench", "scripts", "docs", ".ci")]
-    found = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    found += [file for file in ROOT.iterdir() if file.is_file()]
-    return [file for file in found if file.suffix in suffixes and "__pycache__" not in file.parts]
+    """What git has or would take: no caches, no results of earlier runs."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [file for name in listed if (file := ROOT / name).suffix in suffixes and file.is_file()]
 
 
 def read(file: Path) -> str:

@@ -137,7 +137,7 @@ async def test_cancelled_while_the_model_speaks_the_history_is_whole(history: Tr
 
 async def test_waiting_and_prefill_are_told(history: Transcript) -> None:
     class Slow:
-        async def answer(self, request: Request):  # type: ignore[no-untyped-def]
+        async def answer(self, request: Request):  # type: ignore[no-untyped-def]  # its events are below
             pieces: list[ModelEvent] = [Waiting("loading", "loading pilot 2 s"), PrefillProgress(600, 1000, 200, 2.0)]
             for piece in pieces:
                 yield piece

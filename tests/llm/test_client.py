@@ -46,7 +46,7 @@ async def opened(endpoint: Endpoint, silence_s: float = 20.0) -> AsyncIterator[C
 
 @asynccontextmanager
 async def pretending(*answers: Answer, silence_s: float = 20.0, **more: object) -> AsyncIterator[ChatClient]:
-    engine = PretendEngine(Script(answers=answers), **more)  # type: ignore[arg-type]
+    engine = PretendEngine(Script(answers=answers), **more)  # type: ignore[arg-type]  # passed through as given
     async with engine, opened(Endpoint(engine.endpoint.url, engine.endpoint.api_key), silence_s) as client:
         yield client
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from hearth.messages import Message
+from hearth.messages import Message, ToolCall
 from hearth.pilot.oracle import RUN_TESTS, Oracle, Recording
 from hearth.pilot.projects import Kind, make_chore
 from hearth.pilot.words import MADE_UP_SHARE, Words
@@ -103,8 +103,6 @@ def to_json(kind: str, recording: Recording) -> str:
 
 def from_json(line: str) -> tuple[str, list[Message], list[bool]]:
     """Kind, messages and what is to be learnt, from one line of the training file."""
-    from hearth.messages import ToolCall
-
     record = json.loads(line)
     messages = [
         Message(**{**fields, "tool_calls": tuple(ToolCall(**call) for call in fields["tool_calls"])})
