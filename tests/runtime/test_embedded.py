@@ -150,6 +150,17 @@ async def test_the_death_of_the_worker_is_a_failure_with_its_cause(paths: Paths)
     assert engine.state is EngineState.FAILED
 
 
+async def test_modules_of_the_working_folder_do_not_shadow_ours(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_for(gguf_models.write_lfm2(paths.models / "tiny.gguf"), paths)
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    await engine.start(lambda progress: None)
+    assert engine.state is EngineState.READY
+    await engine.stop()
+
+
 async def test_a_cancelled_start_leaves_nothing(paths: Paths) -> None:
     engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths)
     spawned = asyncio.Event()

@@ -50,7 +50,8 @@ class EmbeddedEngine:
         self._endpoint = Endpoint(self._socket, "http://engine", secrets.token_urlsafe(32))
         self._log_file = paths.logs / f"engine-{_plain(card.path.stem)}.log"
         self._process = Process(
-            [sys.executable, "-m", "hearth.runtime.worker"],
+            # -P: modules of the folder that the daemon was started in must not shadow ours.
+            [sys.executable, "-P", "-m", "hearth.runtime.worker"],
             environment={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"},
             log_file=self._log_file,
         )
