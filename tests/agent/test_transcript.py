@@ -65,6 +65,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["s1.jsonl"]
 
 
+@pytest.mark.slow
 def test_cut_at_any_byte_only_the_torn_tail_is_lost(tmp_path: Path) -> None:
     whole = record_session(tmp_path).read_bytes()
     full = [json.loads(line) for line in whole.splitlines()]

@@ -16,6 +16,8 @@ from hearth.pilot.projects import Kind, make_chore
 from hearth.pilot.words import Words
 from hearth.sandbox.command import PlainShell
 
+pytestmark = pytest.mark.slow
+
 KINDS: tuple[Kind, ...] = ("fix", "rename", "constant", "explain", "other")
 
 

@@ -186,6 +186,7 @@ async def test_stop_during_the_start_ends_it(paths: Paths) -> None:
     assert (engine.state, engine.pid) == (EngineState.STOPPED, None)
 
 
+@pytest.mark.slow
 async def test_silence_while_loading_fails_after_the_limit(paths: Paths) -> None:
     engine = engine_for(gguf_models.write_llama(paths.models / "m.gguf"), paths, load_timeout_s=0.2)
     paused = False

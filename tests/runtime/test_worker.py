@@ -19,6 +19,8 @@ from hearth.runtime.process import Process, is_alive
 from hearth.runtime.worker import EXIT_BAD_OPTIONS, EXIT_LOAD_FAILED, EXIT_ORPHAN, server_parameters
 from hearth.runtime.worker_options import WorkerOptions
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-of-at-least-16"
 COMMAND = [sys.executable, "-m", "hearth.runtime.worker"]
 
