@@ -113,3 +113,16 @@ def test_flags_give_a_valid_tree_or_one_line(flags: dict[str, object]) -> None:
         said = str(error)
     assert said or set(origin) == set(flags)
     assert "\n" not in said
+
+
+def test_the_page_on_settings_names_each_with_its_default_and_variable() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    cells = [[cell.strip(" `") for cell in line.split("|")] for line in page.splitlines() if line.startswith("| `")]
+    rows = {row[1]: row[2:4] for row in cells if row[1] in known_names()}
+    assert list(rows) == known_names()
+    assert {row[1]: name for name, row in rows.items() if row[1]} == ENVIRONMENT
+    for name, (default, _) in rows.items():
+        value: object = Settings()
+        for part in name.split("."):
+            value = getattr(value, part)
+        assert default == (f"{value:g}" if isinstance(value, float) else str(value))
