@@ -33,7 +33,7 @@ FUNCTION_LINES = 60
 AGENTS_LINES = 120
 
 PLACES = {
-    "aiohttp": ("gateway/*", "llm/client.py", "runtime/*"),
+    "aiohttp": ("gateway/*", "runtime/*"),
     "gguf": ("pilot/*",),
     "numpy": ("pilot/*",),
     "regex": ("tools/grep.py",),
@@ -290,7 +290,16 @@ def test_the_version_is_told_without_loading_anything_heavy() -> None:
 
 def test_a_run_loads_no_server_and_no_screen() -> None:
     loaded = loaded_by("import hearth.cli.run")
-    assert not loaded & {"uvicorn", "xllamacpp", "rich", "regex", "hearth.gateway", "hearth.runtime", "hearth.weights"}
+    assert not loaded & {
+        "aiohttp",
+        "uvicorn",
+        "xllamacpp",
+        "rich",
+        "regex",
+        "hearth.gateway",
+        "hearth.runtime",
+        "hearth.weights",
+    }
 
 
 @pytest.mark.parametrize("name", lock.LOCKS)

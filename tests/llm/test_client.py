@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from hearth.errors import Denied, Unavailable
+from hearth.errors import Denied, SettingsError, Unavailable
 from hearth.llm.answer import (
     Completed,
     Failed,
@@ -37,11 +37,7 @@ async def ask(client: ChatClient, text: str = "hello") -> list[ModelEvent]:
 
 @asynccontextmanager
 async def opened(endpoint: Endpoint, silence_s: float = 20.0) -> AsyncIterator[ChatClient]:
-    client = ChatClient(endpoint, silence_s)
-    try:
-        yield client
-    finally:
-        await client.close()
+    yield ChatClient(endpoint, silence_s)
 
 
 @asynccontextmanager
@@ -211,6 +207,29 @@ async def test_a_refused_owner_is_told() -> None:
     async with serving(refuse) as client:
         with pytest.raises(Denied, match="not for you"):
             await client.list_models()
+
+
+async def test_a_redirect_is_told_and_never_followed() -> None:
+    asked: list[str] = []
+
+    async def redirect(asked_for: web.Request) -> web.StreamResponse:
+        asked.append(asked_for.method)
+        return web.Response(status=308, headers={"Location": "https://elsewhere.example/v1/models"})
+
+    async with serving(redirect) as client:
+        with pytest.raises(Unavailable, match=r"redirects \(HTTP status 308\) to https://elsewhere\.example") as raised:
+            await client.list_models()
+        final = (await ask(client))[-1]
+    assert "HEARTH_URL" in raised.value.fix
+    assert isinstance(final, Failed)
+    assert "elsewhere.example" in final.reason
+    assert asked == ["GET", "POST"]
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "käse"])
+def test_a_key_that_no_request_can_carry_is_told(key: str) -> None:
+    with pytest.raises(SettingsError, match="API key"):
+        ChatClient(Endpoint("http://127.0.0.1:9", key))
 
 
 async def test_a_foreign_endpoint_gets_standard_fields_only() -> None:

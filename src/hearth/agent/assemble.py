@@ -75,10 +75,8 @@ async def open_session(
             transcript,
             max_steps=settings.agent.max_steps,
             context_length=models.get(transcript.frame.model, 0),
-            close_model=client.close,
         )
     except BaseException:
-        await client.close()
         if transcript:
             transcript.close()
         raise

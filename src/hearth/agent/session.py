@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 
 from hearth.agent.approval import Gate
 from hearth.agent.loop import Emit, Turn, run_turn
@@ -27,14 +27,12 @@ class Session:
         *,
         max_steps: int,
         context_length: int = 0,
-        close_model: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._model = model
         self._gate = gate
         self._transcript = transcript
         self._max_steps = max_steps
         self._context_length = context_length
-        self._close_model = close_model
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -70,10 +68,8 @@ class Session:
             self._task.cancel()
 
     async def close(self) -> None:
-        """Let go of the model and the transcript."""
+        """Let go of the transcript."""
         self._transcript.close()
-        if self._close_model:
-            await self._close_model()
 
     async def _run(self, prompt: str, emit: Emit) -> None:
         turn = Turn()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import aiohttp
 import msgspec
 
-from hearth.errors import Denied, Unavailable
+from hearth.errors import Denied, SettingsError, Unavailable
+from hearth.llm import http
 from hearth.llm.answer import Failed, Final, ModelEvent, ReasoningDelta, TextDelta, Waiting
 from hearth.llm.assembly import Assembly
 from hearth.llm.failures import failure_from_status
@@ -25,8 +26,8 @@ from hearth.llm.sse import Comment, Garbage, SseReader
 
 SILENCE_S = 600.0
 """Seconds without a single byte after which an endpoint counts as dead."""
-CONNECT_S = 30.0
 LISTING_S = 30.0
+LARGEST_LISTING = 4 * 1024 * 1024
 RETRY_S = 0.5
 LARGEST_ERROR = 64 * 1024
 LOADING = 503
@@ -82,34 +83,31 @@ class _Listing(msgspec.Struct):
 
 
 class ChatClient:
-    """A model behind an endpoint. Open one for a session, close it after."""
+    """A model behind an endpoint. Each request has a connection of its own: there is nothing to close."""
 
     def __init__(self, endpoint: Endpoint, silence_s: float = SILENCE_S) -> None:
+        """Raises SettingsError for an API key that no HTTP request can carry."""
+        if not (endpoint.api_key.isascii() and endpoint.api_key.isprintable()):
+            raise SettingsError("the API key is not one line of ASCII", "set HEARTH_API_KEY")
         self._endpoint = endpoint
         self._silence_s = silence_s
         self._extras: dict[str, Any] = OWN_EXTRAS if endpoint.socket else {}
-        self._http: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        if self._http:
-            await self._http.close()
 
     async def list_models(self) -> dict[str, int]:
         """The names of the models, each with its context length in tokens, 0 where unknown.
 
         An endpoint without a list is no failure: then nothing is known. One that turns out to be ours or a llama-server
-        gets the extra fields from now on. Raises Unavailable when nobody answers, Denied or Unavailable for a bad key.
+        gets the extra fields from now on. Raises Unavailable when nobody answers, for a redirect and an error of the
+        server, Denied or Unavailable for a bad key.
         """
-        limit = aiohttp.ClientTimeout(total=LISTING_S, sock_connect=CONNECT_S)
         try:
-            async with self._session().get(f"{self._endpoint.base}/v1/models", timeout=limit) as response:
-                status, body = response.status, await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            what = f"{self._endpoint.name} does not answer: {_say(error)}"
+            async with asyncio.timeout(LISTING_S), self._ask("GET", "models") as response:
+                status, body = response.status, await response.read(LARGEST_LISTING)
+        except OSError as error:
+            what = f"{self._endpoint.name} does not answer: {http.describe(error)}"
             raise Unavailable(what, self._endpoint.remedy) from error
-        if status in (401, 403) or (status >= 500 and status != LOADING):
-            failure = failure_from_status(status, body)
+        if 300 <= status < 400 or status in (401, 403) or (status >= 500 and status != LOADING):
+            failure = failure_from_status(status, body, response.headers.get("location", ""))
             raise (Denied if status == 403 else Unavailable)(failure.reason, failure.fix)
         try:
             listed = msgspec.json.decode(body, type=_Listing).data
@@ -125,52 +123,44 @@ class ChatClient:
         assembly = Assembly()
         try:
             while True:
-                async with self._post(request, body) as response:
+                async with self._ask("POST", "chat/completions", request.session, body) as response:
                     if response.status == 200:
                         async for event in _read_answer(response, assembly):
                             yield event
                         return
-                    failure = failure_from_status(response.status, await response.content.read(LARGEST_ERROR))
+                    failure = failure_from_status(
+                        response.status, await response.read(LARGEST_ERROR), response.headers.get("location", "")
+                    )
                 if response.status != LOADING or "oading" not in failure.reason:
                     yield failure
                     return
                 # A bare llama-server refuses while it loads; our gateway waits instead and keeps the line alive.
                 yield Waiting("loading", failure.reason)
                 await asyncio.sleep(RETRY_S)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except OSError as error:
             yield self._explain(error, assembly.text)
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            socket = self._endpoint.socket
-            connector = aiohttp.UnixConnector(path=str(socket)) if socket else aiohttp.TCPConnector()
-            key = self._endpoint.api_key
-            self._http = aiohttp.ClientSession(
-                connector=connector, headers={"Authorization": f"Bearer {key}"} if key else {}
-            )
-        return self._http
+    def _ask(
+        self, method: str, what: str, session: str = "", body: bytes = b""
+    ) -> AbstractAsyncContextManager[http.Response]:
+        headers = {"Content-Type": "application/json", "X-Hearth-Session": session} if session else {}
+        if self._endpoint.api_key:
+            headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        url = f"{self._endpoint.base}/v1/{what}"
+        return http.request(method, url, self._silence_s, socket=self._endpoint.socket, headers=headers, body=body)
 
-    def _post(self, request: Request, body: bytes) -> Any:
-        return self._session().post(
-            f"{self._endpoint.base}/v1/chat/completions",
-            data=body,
-            headers={"Content-Type": "application/json", "X-Hearth-Session": request.session},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=self._silence_s),
-        )
-
-    def _explain(self, error: Exception, partial: str) -> Failed:
-        source = "gateway" if isinstance(error, aiohttp.ClientConnectorError) else "engine"
-        if isinstance(error, aiohttp.SocketTimeoutError):
-            reason = f"{self._endpoint.name} sent nothing for {self._silence_s:g} s"
-        elif isinstance(error, aiohttp.ClientConnectorError):
-            reason = f"{self._endpoint.name} does not answer: {_say(error)}"
-        else:
-            source = "gateway"
-            reason = f"{self._endpoint.name} broke off the answer: {_say(error)}"
-        return Failed(source, reason, self._endpoint.remedy, 4, partial)
+    def _explain(self, error: OSError, partial: str) -> Failed:
+        match error:
+            case http.Silent():
+                source, what = "engine", f"sent nothing for {self._silence_s:g} s"
+            case http.BrokenOff():
+                source, what = "gateway", f"broke off the answer: {http.describe(error)}"
+            case _:
+                source, what = "gateway", f"does not answer: {http.describe(error)}"
+        return Failed(source, f"{self._endpoint.name} {what}", self._endpoint.remedy, 4, partial)
 
 
-async def _read_answer(response: aiohttp.ClientResponse, assembly: Assembly) -> AsyncGenerator[ModelEvent, None]:
+async def _read_answer(response: http.Response, assembly: Assembly) -> AsyncGenerator[ModelEvent, None]:
     """The deltas of one response, then its final event."""
     reader = SseReader()
     started = time.monotonic()
@@ -178,7 +168,7 @@ async def _read_answer(response: aiohttp.ClientResponse, assembly: Assembly) -> 
     garbage = ""
     ended = False
     while not ended:
-        chunk = await response.content.readany()
+        chunk = await response.take()
         ended = not chunk
         for item in reader.feed(chunk) if chunk else reader.close():
             if isinstance(item, Garbage):
@@ -210,7 +200,3 @@ def _waiting_reason(comment: str) -> Literal["loading", "queued"] | None:
     if word in ("loading", "starting", "stopping"):
         return "loading"
     return "queued" if word in ("queued", "waiting") else None
-
-
-def _say(error: Exception) -> str:
-    return str(error) or type(error).__name__

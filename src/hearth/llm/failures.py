@@ -23,8 +23,12 @@ class _Body(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-def failure_from_status(status: int, body: bytes) -> Failed:
-    """What an HTTP status other than 200 means."""
+def failure_from_status(status: int, body: bytes, location: str = "") -> Failed:
+    """What an HTTP status other than 200 means. ``location`` is where a redirect leads: it is never followed, for a
+    conversation goes to nobody but whom its owner named."""
+    if 300 <= status < 400:
+        reason = f"the endpoint redirects (HTTP status {status}) to {location or 'no address'}"
+        return Failed("gateway", reason, "set HEARTH_URL to an address that answers itself")
     try:
         raw = bytes(msgspec.json.decode(body, type=_Body).error)
     except (msgspec.DecodeError, UnicodeError):
