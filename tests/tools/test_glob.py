@@ -1,5 +1,6 @@
 """Glob."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,23 @@ async def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert (await Glob(Workspace(tmp_path)).run(GlobParams("*"))).for_model == "a\ufffd"
 
 
-def test_a_row_of_stars_costs_no_exponential_time() -> None:
-    assert not matches("/".join("a" * 40), "/".join(["**"] * 40) + "/b")
+@pytest.mark.parametrize("row", [["**"] * 40, ["**", "a"] * 15])
+def test_many_stars_cost_no_exponential_time(row: list[str]) -> None:
+    assert not matches("/".join("a" * 40), "/".join(row) + "/b")
+
+
+def test_paths_and_patterns_deeper_than_the_stack() -> None:
+    deep = "/".join("a" * 3_000)
+    assert matches(deep, deep)
+    assert matches(deep, "**/a")
+
+
+async def test_a_walk_can_be_left_half_way(tool: Glob) -> None:
+    searching = asyncio.create_task(tool.run(GlobParams("*")))
+    await asyncio.sleep(0)
+    searching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await searching
 
 
 @given(st.lists(st.sampled_from(["a", "b", "**"]), min_size=2, max_size=5), st.lists(st.sampled_from("ab"), max_size=4))

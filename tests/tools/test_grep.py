@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hearth.tools import grep
+from hearth.tools import grep, pace
 from hearth.tools.grep import MOST_MATCHES, Grep, GrepParams
 from hearth.workspace.files import Workspace
 
@@ -83,6 +83,34 @@ async def test_an_expression_that_never_ends_is_stopped(tmp_path: Path, monkeypa
     result = await Grep(Workspace(tmp_path)).run(GrepParams("(x+x+)+y"))
     assert result.failed
     assert "longer than 0.2 s" in result.for_model
+
+
+async def test_one_line_that_never_ends_is_given_up_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grep, "LONGEST_LINE_S", 0.1)
+    (tmp_path / "f").write_text("x" * 5_000 + "\n")
+    result = await Grep(Workspace(tmp_path)).run(GrepParams("(x+x+)+y"))
+    assert (result.failed, result.for_model) == (
+        True,
+        "one line took longer than 0.1 s: give a simpler pattern or a path",
+    )
+
+
+@pytest.mark.parametrize("pattern", ["(" * 10_000, "(" * 10_000 + ")" * 10_000, "(?R)"])
+async def test_an_expression_too_deep_is_refused(tool: Grep, pattern: str) -> None:
+    assert await found(tool, pattern) == ["the pattern is too deep: give a simpler one"]
+
+
+async def test_a_search_of_one_file_can_be_left_half_way(
+    tool: Grep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "LONGEST_STRETCH_S", 0.0)
+    (tmp_path / "src/a.py").write_text("x\n" * 10)
+    searching = asyncio.create_task(tool.run(GrepParams("absent", "src/a.py")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    searching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await searching
 
 
 async def test_a_search_can_be_left_half_way(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Read."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
+from hearth.tools import pace
 from hearth.tools.read import MOST_LINES, Read, ReadParams
 from hearth.tools.tool import ToolResult
 from hearth.workspace.files import Workspace
@@ -101,3 +103,15 @@ def test_labels() -> None:
     tool = Read(Workspace(Path()))
     assert tool.label(ReadParams("a.py")) == "a.py"
     assert tool.label(ReadParams("a.py", offset=20)) == "a.py from line 20"
+
+
+@pytest.mark.parametrize("text", [b"x\n", b"x" * 100_000])
+async def test_a_long_read_can_be_left_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr(pace, "LONGEST_STRETCH_S", 0.0)
+    (tmp_path / "f").write_bytes(text * 100)
+    reading = asyncio.create_task(Read(Workspace(tmp_path)).run(ReadParams("f", offset=99)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

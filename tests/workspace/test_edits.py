@@ -104,6 +104,22 @@ def test_large_files_are_compared_by_what_changed() -> None:
     assert show_change("a\n" * 5_000, "a\n" * 5_001) == "line 5001:\n+a"
 
 
+def test_few_lines_that_are_all_alike_are_compared_by_what_changed() -> None:
+    # Comparing all with all took 24 s.
+    shown = show_change("x\ny\n" * 1000, "y\nx\nz\n" * 650).split("\n")
+    assert (shown[:2], shown[-1]) == (["line 1:", "-x"], "[3911 more lines]")
+    assert show_change("x\n" * 1999 + "y\n", "x\n" * 1999 + "z\n") == "line 2000:\n-y\n+z"
+
+
+def test_the_nearest_line_is_not_looked_for_in_a_large_file() -> None:
+    line = "    value = compute(1)\n"
+    large = "".join(f"    value_{number} = compute({number})\n" for number in range(10_000))
+    for text, told in ((line, "The nearest text is line 1"), (large, "Read the file again")):
+        outcome = replace_text(text, "    valve = compute(1)\n", "x")
+        assert isinstance(outcome, Refused)
+        assert told in outcome.reason
+
+
 @given(st.lists(st.text(alphabet="ab\f\v\x1c\u2028", max_size=5)))
 def test_lines_are_what_ends_with_a_newline(lines: list[str]) -> None:
     assert split_lines("".join(f"{line}\n" for line in lines)) == lines

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import keep_start, readable
 from hearth.workspace.files import Workspace
@@ -37,7 +38,7 @@ class Glob:
         """One path a line."""
         try:
             pattern = self._workspace.relative(params.pattern)
-            found = [name for name in self._workspace.walk() if matches(name, pattern)]
+            found = await self._find(pattern)
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
         if not found:
@@ -48,21 +49,26 @@ class Glob:
         count = f"{len(kept)} file" if len(kept) == 1 else f"{len(kept)} files"
         return ToolResult("\n".join(lines), for_person=count)
 
+    async def _find(self, pattern: str) -> list[str]:
+        found: list[str] = []
+        pace = Pace()
+        for name in self._workspace.walk():
+            await pace.rest()
+            if matches(name, pattern):
+                found.append(name)
+        return found
+
 
 def matches(name: str, pattern: str) -> bool:
     """Whether a file's path matches: ``*`` stays within a folder, ``**`` crosses them; without a slash any folder."""
     parts, patterns = tuple(name.split("/")), tuple(pattern.split("/"))
     if len(patterns) == 1 and pattern != "**":
         return fnmatchcase(parts[-1], pattern)
-    return _match_parts(parts, patterns)
-
-
-def _match_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        rest = patterns[1:]
-        while rest[:1] == ("**",):  # a row of them says no more than one, and would cost exponential time
-            rest = rest[1:]
-        return any(_match_parts(parts[skip:], rest) for skip in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match_parts(parts[1:], patterns[1:])
+    # How many parts the patterns so far may have used up: a set, because trying each way alone costs exponential time.
+    used = {0}
+    for part_pattern in patterns:
+        if part_pattern == "**":
+            used = set(range(min(used, default=len(parts) + 1), len(parts) + 1))
+        else:
+            used = {at + 1 for at in used if at < len(parts) and fnmatchcase(parts[at], part_pattern)}
+    return len(parts) in used

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ import msgspec
 
 from hearth.errors import WorkspaceError
 from hearth.tools.glob import matches
+from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import cut_line, keep_start, readable
 from hearth.workspace.edits import split_lines
@@ -20,7 +20,9 @@ from hearth.workspace.files import Workspace
 MOST_MATCHES = 100
 LONGEST_MATCH = 300
 LONGEST_SEARCH_S = 30.0
-"""Seconds of one search: some expressions take exponential time on some lines."""
+"""Seconds of one search."""
+LONGEST_LINE_S = 2.0
+"""Seconds on one line: some expressions take exponential time, and nothing else, Ctrl-C least, is heard meanwhile."""
 
 
 class Pattern(Protocol):
@@ -58,9 +60,10 @@ class Grep:
             found = await self._search(_compile(params.pattern), params)
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
-        except TimeoutError:
-            late = f"the search took longer than {LONGEST_SEARCH_S:g} s: give a simpler pattern or a path"
-            return ToolResult(late, failed=True)
+        except TimeoutError as error:
+            return ToolResult(f"{error}: give a simpler pattern or a path", failed=True)
+        except (MemoryError, RecursionError):
+            return ToolResult("the pattern is too deep: give a simpler one", failed=True)
         if not found:
             return ToolResult(f"no match for {params.pattern}")
         kept, left_out = keep_start(found[:MOST_MATCHES])
@@ -74,8 +77,9 @@ class Grep:
     async def _search(self, pattern: Pattern, params: GrepParams) -> list[str]:
         found: list[str] = []
         deadline = time.monotonic() + LONGEST_SEARCH_S
+        pace = Pace()
         for name in self._workspace.walk(params.path):
-            await asyncio.sleep(0)  # so that a large project can be left half-way
+            await pace.rest()
             if params.glob and not _matches(name, params.glob):
                 continue
             try:
@@ -83,7 +87,8 @@ class Grep:
             except WorkspaceError:
                 continue  # binary, too large or unreadable: not what a search is for
             for number, line in enumerate(split_lines(text), 1):
-                if pattern.search(line, timeout=max(deadline - time.monotonic(), 0.001)):
+                await pace.rest()
+                if _find_in_line(pattern, line, deadline):
                     found.append(f"{readable(name)}:{number}: {cut_line(line, LONGEST_MATCH)}")
             if len(found) > MOST_MATCHES:
                 break
@@ -99,6 +104,20 @@ def _compile(pattern: str) -> Pattern:
         # Models often mean the text itself: "foo(" is no expression but a fine search.
         compiled = regex.compile(re.escape(pattern))
     return compiled
+
+
+def _find_in_line(pattern: Pattern, line: str, deadline: float) -> bool:
+    """Whether the line matches. Raises TimeoutError saying which limit was passed."""
+    left_s = max(deadline - time.monotonic(), 0.001)
+    try:
+        return pattern.search(line, timeout=min(left_s, LONGEST_LINE_S)) is not None
+    except TimeoutError as error:
+        late = (
+            f"one line took longer than {LONGEST_LINE_S:g} s"
+            if left_s > LONGEST_LINE_S
+            else f"the search took longer than {LONGEST_SEARCH_S:g} s"
+        )
+        raise TimeoutError(late) from error
 
 
 def _matches(name: str, glob: str) -> bool:

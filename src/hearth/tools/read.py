@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import LONGEST_LINE, cut_line, keep_start
 from hearth.workspace.files import Workspace
@@ -48,12 +48,7 @@ class Read:
                     size = os.fstat(descriptor).st_size
                     return ToolResult(f"{params.path} is binary ({size:,} bytes)", failed=True)
                 file.seek(0)
-                found: list[tuple[str, bool]] = []
-                for number, (piece, beyond) in enumerate(_read_pieces(file), 1):
-                    if number >= first:
-                        found.append(_show_line(piece, beyond))
-                    if len(found) > limit:  # one line more than asked for tells that there are more
-                        break
+                found = await _read_lines(file, first, limit + 1)  # one line more tells that there are more
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
         except OSError as error:
@@ -61,14 +56,22 @@ class Read:
         return _show(params.path, found, first, limit)
 
 
-def _read_pieces(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Each line's first LARGEST_PIECE bytes, and how many more it has: no line is ever whole in memory."""
-    while piece := file.readline(LARGEST_PIECE):
+async def _read_lines(file: BinaryIO, first: int, most: int) -> list[tuple[str, bool]]:
+    """The lines from ``first`` on as they are shown. Of a line only LARGEST_PIECE bytes are ever in memory."""
+    found: list[tuple[str, bool]] = []
+    pace = Pace()
+    number = 0
+    while len(found) < most and (piece := file.readline(LARGEST_PIECE)):
+        await pace.rest()
+        number += 1
         last, beyond = piece, 0
         while len(last) == LARGEST_PIECE and not last.endswith(b"\n"):
+            await pace.rest()
             last = file.readline(LARGEST_PIECE)
             beyond += len(last)
-        yield piece, beyond
+        if number >= first:
+            found.append(_show_line(piece, beyond))
+    return found
 
 
 def _show_line(piece: bytes, beyond: int) -> tuple[str, bool]:
