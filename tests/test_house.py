@@ -49,7 +49,6 @@ PLACES = {
 
 LATE_IMPORTS = {
     # The command's own file: `hearth --version` and `--help` load none.
-    ("cli/main.py", "hearth.cli.parser"),
     ("cli/main.py", "hearth.cli.*"),
     # Only a terminal is drawn on.
     ("cli/run.py", "hearth.cli.live"),

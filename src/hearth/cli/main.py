@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from hearth import __version__
 from hearth.errors import HearthError
@@ -75,15 +77,28 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(f"hearth {__version__}\n")
         return 0
     command = arguments[0]
-    # Loaded only now: --version and --help answer without it.
-    tools = import_module("hearth.cli.parser")
+    tools = _load("parser")
     if command not in COMMANDS:
         raise tools.unknown_command(command, COMMANDS)
     parser = tools.Parser(prog="hearth")
-    module = import_module(f"hearth.cli.{COMMANDS[command]}")
+    module = _load(COMMANDS[command])
     module.register(parser.add_subparsers(dest="command", required=True))
     code: int = module.run(parser.parse_args(arguments))
     return code
+
+
+def _load(name: str) -> ModuleType:
+    """A file of this package with all that it needs. Loaded only now: --version and --help answer without.
+
+    What is loaded stays until the end. Python need not look through it for garbage again and again, here and when it
+    ends: that took 30 ms of a ``hearth run``.
+    """
+    gc.disable()
+    try:
+        return import_module(f"hearth.cli.{name}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _say(error: Exception, line: str, code: int) -> int:
