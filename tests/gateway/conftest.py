@@ -12,6 +12,7 @@ import pytest
 from running_gateway import MODEL, Running, Start, eventually
 
 from hearth.gateway.app import Gateway
+from hearth.gateway.connection import Connection
 from hearth.gateway.keys import load_key
 from hearth.gateway.server import listen_tcp, listen_unix, serve
 from hearth.paths import Paths, resolve_paths
@@ -29,7 +30,11 @@ async def start() -> AsyncIterator[Start]:
     everything: list[tuple[Running, Supervisor]] = []
 
     async def begin(
-        *scripts: Script, beat_s: float = 3.0, idle_exit_s: float = 0.0, listen: Path | None = None
+        *scripts: Script,
+        beat_s: float = 3.0,
+        idle_exit_s: float = 0.0,
+        listen: Path | None = None,
+        connection: type[Connection] = Connection,
     ) -> Running:
         paths = resolve_paths(os.environ)
         paths.ensure()
@@ -61,7 +66,8 @@ async def start() -> AsyncIterator[Start]:
 
         tcp = listen_tcp("127.0.0.1", 0)
         port = tcp.getsockname()[1]
-        served = asyncio.create_task(serve(make_gateway, [listen_unix(paths.socket), tcp], idle_exit_s=idle_exit_s))
+        doors = [listen_unix(paths.socket), tcp]
+        served = asyncio.create_task(serve(make_gateway, doors, idle_exit_s=idle_exit_s, connection=connection))
 
         async def is_made() -> bool:
             return bool(made)

@@ -14,6 +14,7 @@ import uvicorn
 
 from hearth.errors import StateError
 from hearth.gateway.app import Gateway
+from hearth.gateway.connection import Connection
 
 GRACE_S = 3.0
 """How long streams may go on after the daemon was told to stop; then each is ended with an error that says so."""
@@ -75,17 +76,18 @@ async def serve(
     *,
     idle_exit_s: float = 0.0,
     ready: Callable[[], None] = lambda: None,
+    connection: type[Connection] = Connection,
 ) -> None:
     """Serve until SIGTERM, SIGINT, SIGHUP, the gateway's stop, or ``idle_exit_s`` seconds without a request (0 never).
 
-    ``make_gateway`` gets the function that stops the daemon; ``ready`` is called when requests are taken. A second
-    signal ends the streams at once.
+    ``make_gateway`` gets the function that stops the daemon; ``ready`` is called when requests are taken;
+    ``connection`` says what each connection may cost. A second signal ends the streams at once.
     """
     leave = asyncio.Event()
     gateway = make_gateway(leave.set)
     config = uvicorn.Config(
         gateway,
-        http="httptools",
+        http=connection,
         ws="none",
         lifespan="off",
         log_config=None,
