@@ -41,7 +41,7 @@ PLACES = {
     "starlette": (),
     "tokenizers": ("pilot/*",),
     "torch": ("pilot/*",),
-    "uvicorn": ("gateway/server.py",),
+    "uvicorn": ("gateway/*",),
     "xllamacpp": ("runtime/worker.py",),
     "subprocess": ("ops/*", "pilot/evaluate.py", "runtime/process.py", "sandbox/*", "workspace/snapshots.py"),
 }
