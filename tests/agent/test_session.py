@@ -10,7 +10,7 @@ from hearth.agent.context import Frame
 from hearth.agent.session import Session
 from hearth.agent.transcript import create_transcript, open_transcript
 from hearth.errors import StateError
-from hearth.events import Event, Failed, Finished, SessionStarted, Text, ToolReturned, UsageReported
+from hearth.events import Event, Failed, Finished, SessionStarted, Text, ToolCalled, ToolReturned, UsageReported
 from hearth.llm.answer import Failed as ModelFailed
 from hearth.llm.scripted import Line, ScriptedModel, Stall, call, say
 from hearth.messages import ToolCall
@@ -60,6 +60,24 @@ async def test_a_failed_model_ends_with_error_and_result(tmp_path: Path) -> None
         Failed("engine", "it died", "run: hearth logs", 4, "half"),
         Finished("failed", "", 1, (), "s1"),
     ]
+    await session.close()
+
+
+async def test_what_was_said_is_told_before_a_call_runs(tmp_path: Path) -> None:
+    told: list[Event] = []
+
+    async def ask(call: ToolCall, label: str) -> bool:
+        assert isinstance(told[-1], ToolCalled)
+        assert told[-1].id == call.id
+        return True
+
+    frame = Frame("s1", str(tmp_path), "m", "standard", "be good", (), {}, 64)
+    transcript = create_transcript(tmp_path, frame, datetime.now())
+    model = ScriptedModel([call("a.py", "{}"), call("b.py", "{}"), say("done")])
+    session = Session(model, Gate(Desk(), "ask", ask), transcript, max_steps=5)
+    async for event in session.turn("go"):
+        told.append(event)
+    assert told[-1] == Finished("completed", "done", 3, ("a.py", "b.py"), "s1")
     await session.close()
 
 

@@ -13,8 +13,10 @@ from hearth.cli.output import (
     add_usage,
     cache_line,
     call_line,
+    end_lines,
     error_line,
     first_lines,
+    hidden_lines,
     printable,
     progress_line,
 )
@@ -30,7 +32,7 @@ from hearth.events import (
     ToolReturned,
     UsageReported,
 )
-from hearth.messages import Usage
+from hearth.messages import ToolCall, Usage
 
 USAGE = Usage(prompt=41_842, reused=41_230, new=612, generated=143, prefill_s=0.94, decode_s=1.1)
 TURN: list[Event] = [
@@ -158,6 +160,10 @@ def test_the_cache_line_without_an_answer() -> None:
             Progress("prefill", 12_000, 24_000, 9.6),
             f"prefill {'━' * 12}{'─' * 12} 12,000 of 24,000 tokens · about 10 s left",
         ),
+        (
+            Progress("prefill", 1, 24, 540.0),
+            f"prefill ━{'─' * 23} 1 of 24 tokens · about 9 min left",
+        ),
         (Progress("prefill", 9, 9), "the model answers"),
         (Progress("prefill", 0, 9), f"prefill {'─' * 24} 0 of 9 tokens"),
     ],
@@ -168,6 +174,7 @@ def test_progress_as_a_line(progress: Progress, line: str) -> None:
 
 def test_what_a_model_says_cannot_drive_the_terminal() -> None:
     assert printable("a\x1b[31mb\x07\x9bc\r\td\n") == "a[31mbc\td\n"
+    assert printable("rm \u202efoo\u2066 x") == "rm foo x"
     assert call_line(ToolCalled("c", "bash", "{}", "echo \x1b[2J\nrm x")) == "bash echo [2J rm x"
     assert len(call_line(ToolCalled("c", "bash", "y" * 500))) < 220
 
@@ -175,6 +182,27 @@ def test_what_a_model_says_cannot_drive_the_terminal() -> None:
 def test_long_results_are_cut() -> None:
     assert first_lines("a\nb", 2) == ["a", "b"]
     assert first_lines("a\nb\nc\nd", 3) == ["a", "b", "… 2 more lines"]
+
+
+def test_of_a_command_the_end_is_shown() -> None:
+    assert end_lines("a\nb", 2) == ["a", "b"]
+    assert end_lines("\n".join("abcdefghij"), 8) == ["a", "b", "… 3 lines", "f", "g", "h", "i", "j"]
+    out = io.StringIO()
+    output = "\n".join([*(f"line {number}" for number in range(20)), "1 failed"])
+    play(LiveText(out), [ToolReturned("c", "bash", output, output)])
+    assert out.getvalue().endswith("  1 failed\n")
+
+
+def test_who_is_asked_sees_what_the_line_does_not_show() -> None:
+    def hidden(label: str, arguments: str) -> list[str]:
+        return hidden_lines(ToolCall("c", "t", arguments), label)
+
+    assert hidden("ls", '{"command": "ls\\n"}') == []
+    assert hidden("ls …", '{"command": "ls\\nrm \\u001bx"}') == ["command:", "  ls", "  rm x"]
+    assert hidden("x" * 201, json.dumps({"command": "x" * 201})) == ["command: " + "x" * 201]
+    assert hidden("a.py", '{"path": "a.py", "old": "one", "new": "", "all": true}') == ["old: one"]
+    for arguments in ("", "[", "[1]", '{"x":' + "[" * 10_000):
+        assert hidden("", arguments) == []
 
 
 def test_an_error_without_a_remedy() -> None:

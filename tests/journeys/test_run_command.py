@@ -178,9 +178,13 @@ def test_a_session_in_use_is_told(project: Path, pretend: Pretend) -> None:
     assert face.returncode == 130
 
 
-def on_terminal(project: Path, typed: str, *arguments: str) -> tuple[int, str]:
-    """Run hearth on a terminal of its own and type when it asks; its exit code and what was shown."""
+def on_terminal(project: Path, typed: str, *arguments: str, ahead: str = "") -> tuple[int, str]:
+    """Run hearth on a terminal of its own and type when it asks; its exit code and what was shown.
+
+    ``ahead`` is typed before it starts.
+    """
     master, slave = pty.openpty()
+    os.write(master, ahead.encode())
     face = subprocess.Popen(
         (*HEARTH, *arguments), cwd=project, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
@@ -202,12 +206,31 @@ def test_a_person_at_a_terminal_is_asked(project: Path, pretend: Pretend, typed:
     record = pretend({**call("bash", command="touch x"), "prefill_s": 0.3}, {"text": "All done."})
     code, shown = on_terminal(project, typed, "run", "go")
     assert code == 0
-    assert "run it? [y/N]" in shown
-    assert "reused" in shown
+    before, after = shown.split("run it? [y/N] ")
+    # What led to the question stands before it, and nothing moves below it while it waits.
+    assert "bash touch x" in before
+    assert "reused" in before
+    assert after.startswith(typed.replace("\n", "\r\n"))
     assert "prefill" in shown
     assert "All done." in shown
     assert (project / "x").exists() is made
     assert ("the user does not want this" in bodies(record)[1]) is not made
+
+
+def test_a_person_sees_all_of_what_is_asked(project: Path, pretend: Pretend) -> None:
+    pretend(call("bash", command="true\nrm -r all"), {"text": "As you wish."})
+    shown = on_terminal(project, "n\n", "run", "go")[1].split("run it? [y/N] ")[0]
+    assert "    true\r\n    rm -r all\r\n" in shown
+
+
+def test_what_was_typed_before_the_question_is_no_answer(project: Path, pretend: Pretend) -> None:
+    pretend({"tool_calls": [{"name": "bash", "arguments": {"command": f"touch {name}"}} for name in "xy"]})
+    on_terminal(project, "y\n", "run", "go", ahead="y\ny\n")
+    assert (project / "x").exists()
+    assert (project / "y").exists()
+    pretend({"tool_calls": [{"name": "bash", "arguments": {"command": "touch z"}}]})
+    on_terminal(project, "n\n", "run", "go", ahead="y\n")
+    assert not (project / "z").exists()
 
 
 def test_no_color_is_honoured(project: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from hearth.agent.transcript import Transcript
 from hearth.errors import HearthError
 from hearth.events import Event, Failed, Finished, SessionStarted
 from hearth.llm.answer import Model
+from hearth.messages import ToolCall
+from hearth.tools.tool import ToolResult
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +52,12 @@ class Session:
         if self._task:
             raise RuntimeError("a turn is running")
         queue: asyncio.Queue[Event] = asyncio.Queue()
-        task = self._task = asyncio.create_task(self._run(prompt, queue.put_nowait))
+        task = self._task = asyncio.create_task(self._run(prompt, queue))
         try:
             while True:
                 event = await queue.get()
                 yield event
+                queue.task_done()
                 if isinstance(event, Finished):
                     return
         finally:
@@ -71,15 +74,16 @@ class Session:
         """Let go of the transcript."""
         self._transcript.close()
 
-    async def _run(self, prompt: str, emit: Emit) -> None:
+    async def _run(self, prompt: str, queue: asyncio.Queue[Event]) -> None:
         turn = Turn()
+        emit = queue.put_nowait
         frame = self._transcript.frame
         emit(
             SessionStarted(frame.session, frame.model, frame.directory, self._context_length, self._transcript.resumed)
         )
         try:
             self._transcript.begin_turn(prompt)
-            await run_turn(self._model, self._gate, self._transcript, emit, self._max_steps, turn)
+            await run_turn(self._model, _Told(self._gate, queue), self._transcript, emit, self._max_steps, turn)
         except asyncio.CancelledError:
             turn.failure = Failed("agent", "interrupted", "go on with: hearth run -c 'go on'", 130, turn.text)
         except HearthError as error:
@@ -98,3 +102,19 @@ class Session:
         if turn.failure:
             emit(turn.failure)
         emit(Finished(turn.status, turn.text, turn.steps, tuple(turn.changed), self.id))
+
+
+class _Told:
+    """Tools that run only when the listener has been told of all that came before: a person is asked about a call
+    that is on the screen, and sees what runs while it runs."""
+
+    def __init__(self, gate: Gate, queue: asyncio.Queue[Event]) -> None:
+        self._gate = gate
+        self._queue = queue
+
+    def label(self, call: ToolCall) -> str:
+        return self._gate.label(call)
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        await self._queue.join()
+        return await self._gate.run(call)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import termios
 from typing import TextIO
 
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text as RichText
 
-from hearth.cli.output import cache_line, call_line, error_line, first_lines, printable, progress_line
+from hearth.cli.output import (
+    cache_line,
+    call_line,
+    end_lines,
+    error_line,
+    first_lines,
+    hidden_lines,
+    printable,
+    progress_line,
+)
 from hearth.events import (
     Event,
     Failed,
@@ -27,6 +38,8 @@ from hearth.messages import ToolCall
 
 MOST_LINES = 8
 """Lines of one tool result that are shown."""
+LONGEST_ANSWER = 1024
+"""Bytes of a line that a person types."""
 
 
 class LiveText:
@@ -82,12 +95,18 @@ class LiveText:
         self._end_line()
 
     async def ask(self, call: ToolCall, label: str) -> bool:
-        """Ask whether a call may run; anything but yes is no."""
+        """Ask whether a call may run, which is on the screen already; anything but yes is no."""
+        for line in hidden_lines(call, label):
+            self._print(f"  {line}", "")
         self._rest()
-        return await ask_terminal(call, label)
+        agreed = await read_answer()
+        if agreed:
+            self._wait(f"running {call.name}")
+        return agreed
 
     def _show_result(self, event: ToolReturned) -> None:
-        for line in first_lines(event.shown, MOST_LINES):
+        shorten = end_lines if event.name == "bash" else first_lines
+        for line in shorten(event.shown, MOST_LINES):
             colour = {"+": "green", "-": "red"}.get(line[:1], "") if event.name in ("edit", "write") else ""
             self._print(f"  {line}", colour or ("yellow" if event.failed else "dim"))
         if event.seconds >= 1:
@@ -123,13 +142,23 @@ class LiveText:
 
 
 async def ask_terminal(call: ToolCall, label: str) -> bool:
-    """Ask on the terminal whether a call may run; anything but yes is no. Cancelled, it leaves nothing behind."""
-    print(f"{call.name} {printable(label)}\nrun it? [y/N] ", end="", file=sys.stderr, flush=True)
+    """Ask on standard error whether a call may run; anything but yes is no."""
+    for line in (f"{call.name} {printable(label)}", *(f"  {line}" for line in hidden_lines(call, label))):
+        print(line, file=sys.stderr)
+    return await read_answer()
+
+
+async def read_answer() -> bool:
+    """Whether the person at the terminal types yes. What was typed before the question does not count."""
+    terminal = sys.stdin.fileno()
+    termios.tcflush(terminal, termios.TCIFLUSH)
+    print("run it? [y/N] ", end="", file=sys.stderr, flush=True)
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    loop.add_reader(sys.stdin, ready.set)
+    loop.add_reader(terminal, ready.set)
     try:
         await ready.wait()
     finally:
-        loop.remove_reader(sys.stdin)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+        loop.remove_reader(terminal)
+    # Not through sys.stdin: a line that stays in its buffer would be the answer to the next question.
+    return os.read(terminal, LONGEST_ANSWER).strip().lower() in (b"y", b"yes")

@@ -8,10 +8,15 @@ from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
 from hearth.events import Event, Failed, Finished, Progress, ToolCalled, UsageReported, event_to_json
-from hearth.messages import Usage
+from hearth.messages import ToolCall, Usage
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Beside what drives the terminal, what turns the order of letters round: "rm x" must not look like "x mr".
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BAR_WIDTH = 24
+LONGEST_LABEL = 200
+"""Characters of a call's label that are shown."""
+MOST_ASKED_LINES = 60
+"""Lines of one argument that are shown to who is asked."""
 
 
 class Output(Protocol):
@@ -122,7 +127,23 @@ def error_line(event: Failed) -> str:
 def call_line(event: ToolCalled) -> str:
     """The call as one line: the tool and its label."""
     label = printable(event.label or event.arguments).replace("\n", " ")
-    return f"{event.name} {label if len(label) <= 200 else label[:200] + '…'}"
+    return f"{event.name} {label if len(label) <= LONGEST_LABEL else label[:LONGEST_LABEL] + '…'}"
+
+
+def hidden_lines(call: ToolCall, label: str) -> list[str]:
+    """The texts among a call's arguments that its line does not show whole: who is asked must see them."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        return []  # nothing of it will run
+    if not isinstance(arguments, dict):
+        return []
+    lines: list[str] = []
+    for name, value in arguments.items():
+        if isinstance(value, str) and (len(label) > LONGEST_LABEL or value.strip() not in label):
+            shown = first_lines(value, MOST_ASKED_LINES)
+            lines += [f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *(f"  {line}" for line in shown)]
+    return lines
 
 
 def progress_line(event: Progress) -> str:
@@ -133,7 +154,7 @@ def progress_line(event: Progress) -> str:
         return "the model answers"
     filled = _BAR_WIDTH * event.done // event.total
     bar = "━" * filled + "─" * (_BAR_WIDTH - filled)
-    eta = f" · about {event.eta_s:.0f} s left" if event.eta_s >= 0 else ""
+    eta = f" · about {_span(event.eta_s)} left" if event.eta_s >= 0 else ""
     return f"prefill {bar} {event.done:,} of {event.total:,} tokens{eta}"
 
 
@@ -143,6 +164,20 @@ def first_lines(text: str, most: int) -> list[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
+
+
+def end_lines(text: str, most: int) -> list[str]:
+    """At most ``most`` lines of a command's output, most of them from its end, where the verdict stands."""
+    lines = printable(text).splitlines()
+    if len(lines) <= most:
+        return lines
+    first = most // 4
+    last = most - 1 - first
+    return [*lines[:first], f"… {len(lines) - first - last} lines", *lines[-last:]]
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def printable(text: str) -> str:
