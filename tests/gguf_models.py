@@ -70,9 +70,11 @@ def write_llama(
     blocks: int = BLOCKS,
     width: int = WIDTH,
     architecture: str = "llama",
+    tensors_a_part: int = 0,
 ) -> Path:
-    """A dense model. Another ``architecture`` gives a file that the engine does not know."""
-    writer = _writer(path, architecture, context, blocks, width)
+    """A dense model. Another ``architecture`` gives a file that the engine does not know; ``tensors_a_part`` splits it
+    into ``NAME-00001-of-…``, the first of which holds no tensors."""
+    writer = _writer(path, architecture, context, blocks, width, tensors_a_part)
     writer.add_uint32(f"{architecture}.attention.head_count_kv", HEADS)
     weights = _Weights(writer, seed)
     weights.matrix("token_embd.weight", len(vocabulary()), width)
@@ -113,8 +115,12 @@ class _Weights:
         self.matrix(f"{block}.ffn_down.weight", width, FEED_FORWARD)
 
 
-def _writer(path: Path, architecture: str, context: int, blocks: int, width: int) -> gguf.GGUFWriter:
-    writer = gguf.GGUFWriter(path, architecture)
+def _writer(
+    path: Path, architecture: str, context: int, blocks: int, width: int, tensors_a_part: int = 0
+) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(
+        path, architecture, split_max_tensors=tensors_a_part, small_first_shard=bool(tensors_a_part)
+    )
     writer.add_name(path.stem)
     writer.add_context_length(context)
     writer.add_embedding_length(width)

@@ -129,3 +129,13 @@ def test_a_foreign_symlink_to_our_own_folder_is_refused(tmp_path: Path, monkeypa
         monkeypatch.setattr(os, "getuid", lambda: UNKNOWN_USER)
     with pytest.raises(StateError, match="belongs to another user"):
         paths.ensure()
+
+
+def test_each_model_has_a_log_of_its_own() -> None:
+    paths = resolve_paths({"HEARTH_HOME": "/h"})
+    assert paths.engine_log("pilot") == paths.logs / "engine-pilot.log"
+    names = ["pilot", "/a/pilot.gguf", "/b/pilot.gguf", "a b", "a_b", "a/b", "..", "x" * 240, "x" * 239, "\udcff"]
+    logs = [paths.engine_log(name) for name in names]
+    assert len(set(logs)) == len(names)
+    assert {log.parent for log in logs} == {paths.logs}
+    assert all(len(log.name) < 120 and log.name.isprintable() for log in logs)

@@ -126,3 +126,9 @@ def test_the_page_on_settings_names_each_with_its_default_and_variable() -> None
         for part in name.split("."):
             value = getattr(value, part)
         assert default == (f"{value:g}" if isinstance(value, float) else str(value))
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\x00b", "\udcff", "\x1b[31m"])
+def test_a_text_that_cannot_be_shown_is_no_setting(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="plain text on one line"):
+        load_settings(tmp_path / "config.toml", {"HEARTH_MODEL": text})

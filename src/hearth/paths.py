@@ -48,6 +48,14 @@ class Paths:
         """Logs of the daemon and of each engine process."""
         return self.data / "logs"
 
+    def engine_log(self, model: str) -> Path:
+        """The log of this model's engines. A name that a file name cannot carry gets a mark made from it, so that two
+        models never share a log."""
+        stem = Path(model).stem if model.startswith("/") else model
+        plain = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in stem)[:80]
+        mark = "" if plain == model else "-" + hashlib.sha256(os.fsencode(model)).hexdigest()[:6]
+        return self.logs / f"engine-{plain}{mark}.log"
+
     @property
     def key_file(self) -> Path:
         """The API key of the TCP port, mode 0600."""

@@ -155,6 +155,10 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         raise SettingsError(
             f"setting {name} = {value!r} from {origin}: {error}", f"give {name} another value"
         ) from error
+    if isinstance(converted, str) and not converted.isprintable():
+        raise SettingsError(
+            f"setting {name} = {value!r} from {origin}: must be plain text on one line", f"give {name} another value"
+        )
     low, high = _RANGES.get(name, (float("-inf"), float("inf")))
     if isinstance(converted, int | float) and not low <= converted <= high:
         raise SettingsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hearth.cli.daemon import NOT_RUNNING, describe
 from hearth.cli.doctor import lines
 from hearth.cli.main import main
 from hearth.ops.doctor import Check
+from hearth.paths import resolve_paths
 
 STATUS: dict[str, Any] = {
     "pid": 7,
@@ -72,3 +74,14 @@ def test_a_failing_check_has_its_fix_below() -> None:
     bad = lines(Check("git", False, "not found", "install git"))
     assert bad[0] == "FAIL git        not found"
     assert bad[1].strip() == "→ install git"
+
+
+@pytest.mark.parametrize("model", ["tiny", "a b", "it's", "/elsewhere/tiny.gguf", "x" * 240])
+def test_the_log_of_a_model_is_found_by_its_name(home: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    log = resolve_paths({"HEARTH_HOME": str(home)}).engine_log(model)
+    log.parent.mkdir(parents=True)
+    log.write_text("it said this\n")
+    assert main(["logs", model]) == 0
+    assert capsys.readouterr().out == "it said this\n"
+    assert main(["logs", "other"]) == 2
+    assert log.stem.removeprefix("engine-") in capsys.readouterr().err

@@ -48,3 +48,15 @@ def test_a_default_model_that_is_not_here_is_said(
 @pytest.mark.parametrize(("size", "text"), [(0, "0.0 MB"), (6_200_000, "6.2 MB"), (17_559_178_144, "17.6 GB")])
 def test_sizes(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_file_that_cannot_be_named_is_left_out_with_a_word(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "data" / "models"
+    folder.mkdir(parents=True)
+    (folder / "two\nlines.gguf").write_bytes(b"x")
+    (folder / "bad\udcff.gguf").write_bytes(b"x")
+    assert main(["models", "list", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "lines" not in captured.out
+    assert captured.err.count("rename it") == 2
+    assert r"two\nlines.gguf" in captured.err

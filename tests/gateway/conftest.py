@@ -16,6 +16,8 @@ from hearth.gateway.connection import Connection
 from hearth.gateway.keys import load_key
 from hearth.gateway.server import listen_tcp, listen_unix, serve
 from hearth.paths import Paths, resolve_paths
+from hearth.runtime.embedded import EmbeddedEngine
+from hearth.runtime.engine import Engine
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.supervisor import Supervisor
 from hearth.settings import EngineSettings, Settings
@@ -26,7 +28,7 @@ ENGINE_KEY = "between-gateway-and-engine"
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Start a gateway: ``await start(Script(...), beat_s=..., idle_exit_s=...)``."""
+    """Start a gateway: ``await start(Script(...), beat_s=..., idle_exit_s=...)``, with ``real`` engines if wanted."""
     everything: list[tuple[Running, Supervisor]] = []
 
     async def begin(
@@ -35,19 +37,23 @@ async def start() -> AsyncIterator[Start]:
         idle_exit_s: float = 0.0,
         listen: Path | None = None,
         connection: type[Connection] = Connection,
+        model: str = MODEL,
+        real: bool = False,
     ) -> Running:
         paths = resolve_paths(os.environ)
         paths.ensure()
         (paths.models / f"{MODEL}.gguf").write_bytes(b"GGUF")
         engines: list[PretendEngine] = []
 
-        def make(card: ModelCard, _settings: EngineSettings, paths: Paths) -> PretendEngine:
+        def make(card: ModelCard, settings: EngineSettings, paths: Paths) -> Engine:
+            if real:
+                return EmbeddedEngine(card, settings, paths)
             script = scripts[min(len(engines), len(scripts) - 1)] if scripts else Script()
             place = listen or paths.runtime / f"engine-{len(engines)}.sock"
             engines.append(PretendEngine(script, card=card, api_key=ENGINE_KEY, listen=place))
             return engines[-1]
 
-        supervisor = Supervisor(Settings(model=MODEL), paths, make_engine=make)
+        supervisor = Supervisor(Settings(model=model), paths, make_engine=make)
         key = load_key(paths.key_file)
         made: list[tuple[Gateway, Callable[[], None]]] = []
 
@@ -55,7 +61,7 @@ async def start() -> AsyncIterator[Start]:
             gateway = Gateway(
                 supervisor,
                 key,
-                model=MODEL,
+                model=model,
                 socket=str(paths.socket),
                 about={"version": "0", "pid": os.getpid()},
                 stop=stop,

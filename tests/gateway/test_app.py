@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from running_gateway import Start
@@ -183,6 +184,46 @@ async def test_a_model_by_its_path_is_for_the_unix_socket(start: Start) -> None:
     )
     assert answer.status == 403
     assert (await answer.json())["error"]["code"] == "model_path"
+
+
+@pytest.mark.parametrize("asked", [{}, {"model": "the path"}])
+async def test_the_owners_default_may_be_a_path_for_everybody(start: Start, home: Path, asked: dict[str, str]) -> None:
+    path = home / "elsewhere.gguf"
+    path.write_bytes(b"GGUF")
+    running = await start(model=str(path))
+    listed = await (await running.remote.get(f"{running.url}/v1/models", headers={"x-api-key": running.key})).json()
+    assert str(path) in [each["id"] for each in listed["data"]]
+    body = {"messages": [{"role": "user", "content": "hello"}], **{name: str(path) for name in asked}}
+    answer = await running.remote.post(running.url + CHAT, json=body, headers={"x-api-key": running.key})
+    assert (await answer.json())["model"] == str(path)
+
+
+@pytest.mark.parametrize("name", ["/gone/away.gguf", "/a\0b.gguf"])
+async def test_a_file_that_is_not_there_is_said_to_be_so(start: Start, name: str) -> None:
+    running = await start(real=True)
+    answer = await running.chat(model=name)
+    error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (503, "engine_not_available")
+    assert "file" in error["message"] or "cannot read" in error["message"]
+
+
+async def test_a_file_that_is_no_model_is_said_to_be_so(start: Start, home: Path) -> None:
+    running = await start(real=True)
+    (home / "text.gguf").write_bytes(b"this is a text")
+    error = (await (await running.chat(model=str(home / "text.gguf"))).json())["error"]
+    assert "is not a GGUF" in error["message"]
+
+
+async def test_a_very_long_name_is_not_repeated(start: Start) -> None:
+    running = await start()
+    assert len(await (await running.chat(model="x" * 100_000)).read()) < 1_000
+
+
+async def test_a_file_with_a_name_that_is_no_text_spoils_nothing(start: Start) -> None:
+    running = await start()
+    (running.paths.models / "bad\udcff.gguf").write_bytes(b"GGUF")
+    assert (await running.local.get("http://hearth/v1/models")).status == 200
+    assert (await running.chat(model="huge")).status == 404
 
 
 async def test_the_list_says_the_context_only_once_it_is_known(start: Start) -> None:

@@ -17,7 +17,7 @@ from hearth.runtime.embedded import LARGEST_OWN_CONTEXT, EmbeddedEngine
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.process import is_alive
 from hearth.settings import EngineSettings
-from hearth.weights.store import ModelCard
+from hearth.weights.store import ModelCard, Store
 
 
 @pytest.fixture
@@ -218,4 +218,25 @@ async def test_an_odd_name_makes_a_plain_log_file(paths: Paths) -> None:
     engine = engine_for(path, paths)
     await engine.start(quiet)
     await engine.stop()
-    assert (paths.logs / "engine-tiny_model__v2__ä.log").exists()
+    (log,) = paths.logs.iterdir()
+    assert log == paths.engine_log(path.stem)
+    assert log.name.startswith("engine-tiny_model__v2__ä-")
+
+
+async def test_a_split_model_is_loaded_by_its_first_part_and_each_part_is_checked(paths: Paths) -> None:
+    gguf_models.write_llama(paths.models / "big.gguf", tensors_a_part=8)
+    card = Store(paths.models, paths.data / "no-pilot").resolve("big")
+    assert len(card.more_parts) > 1
+    engine = EmbeddedEngine(card, EngineSettings(), paths)
+    await engine.start(quiet)
+    try:
+        assert (await ask(engine))["usage"]["completion_tokens"] >= 1
+    finally:
+        await engine.stop()
+    whole = card.more_parts[-1].read_bytes()
+    card.more_parts[-1].write_bytes(whole[:-100])
+    with pytest.raises(CorruptModel, match=r"-of-\d+\.gguf is cut short"):
+        await EmbeddedEngine(card, EngineSettings(), paths).check()
+    card.more_parts[-1].unlink()
+    error = await failed_start(EmbeddedEngine(card, EngineSettings(), paths))
+    assert str(card.more_parts[-1]) in error.what

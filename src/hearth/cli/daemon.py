@@ -130,6 +130,8 @@ def _log_of(paths: Paths, model: str) -> Path:
     """The file of this model's engine, the daemon's own when no model is named. Raises UsageError."""
     if not model:
         return log_file(paths)
+    if (path := paths.engine_log(model)).exists():
+        return path
     known = {path.stem.removeprefix("engine-"): path for path in sorted(paths.logs.glob("engine-*.log"))}
     if model not in known:
         raise UsageError(f"there is no log of {model!r}", f"there are: {', '.join(known)}" if known else "none has run")

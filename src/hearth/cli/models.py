@@ -28,9 +28,12 @@ def run(args: argparse.Namespace) -> int:
     """List them. No daemon is started for it; one that runs adds what is loaded."""
     paths = resolve_paths(os.environ)
     chosen = load_settings(paths.config_file, os.environ).model
-    cards = Store(paths.models).cards()
+    store = Store(paths.models)
+    cards = store.cards(chosen)
     loaded = asyncio.run(_loaded(paths))
     rows = [row(card, chosen=chosen, context=loaded.get(card.name, 0)) for card in cards]
+    for path in store.unnameable():
+        print(f"left out, rename it: {str(path)!r}", file=sys.stderr)
     if args.json:
         print(msgspec.json.encode(rows).decode())
         return 0

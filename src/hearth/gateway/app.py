@@ -22,6 +22,7 @@ from hearth.gateway.refusal import Refusal, daemon_stops, engine_lost, from_engi
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.supervisor import Supervisor
+from hearth.weights.store import is_file_name
 
 LAST_WORDS_S = 1.0
 """How long a broken connection waits for the process to say why it died."""
@@ -209,7 +210,7 @@ class Gateway:
 
     def _not_available(self, model: str, error: HearthError) -> Refusal:
         names = [card.name for card in self._supervisor.cards()]
-        if isinstance(error, ModelUnavailable) and model not in names:
+        if isinstance(error, ModelUnavailable) and model not in names and not is_file_name(model):
             return unknown_model(model, names)
         return Refusal(503, "engine_error", "engine_not_available", error.what, fix=error.fix, source="engine")
 

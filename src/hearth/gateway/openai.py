@@ -35,8 +35,9 @@ class Chat(msgspec.Struct, frozen=True):
 def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
     """Read the little that the gateway must know, and refuse what must not reach an engine.
 
-    A model by its path is for the unix socket (``trusted``) only. ``n_discard`` has been a way to write out of
-    bounds (CVE-2026-21869). An image or a sound by URL would make the engine fetch it, or read a file of the owner's.
+    A model by its path is for the unix socket (``trusted``) only, unless it is the owner's own default. ``n_discard``
+    has been a way to write out of bounds (CVE-2026-21869). An image or a sound by URL would make the engine fetch it,
+    or read a file of the owner's.
     Raises Refusal.
     """
     try:
@@ -53,7 +54,7 @@ def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
         if isinstance(message.content, list) and (url := _foreign_url(message.content)):
             raise bad_request("refused_url", f"media by URL is not fetched: {url[:100]}", "send it as a data: URL")
     model = chat.model or default_model
-    if not trusted and PurePath(model).is_absolute():
+    if not trusted and model != default_model and PurePath(model).is_absolute():
         raise Refusal(403, "permission_error", "model_path", "a model by its path is for the unix socket only")
     return Chat(model=model, stream=bool(chat.stream), body=body)
 
@@ -78,7 +79,7 @@ def unknown_model(name: str, known: Iterable[str]) -> Refusal:
         404,
         "invalid_request_error",
         "model_not_found",
-        f"there is no model {name!r}",
+        f"there is no model {name[:200]!r}",
         fix=f"there are: {names}" if names else "there are none: hearth models list says where they belong",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -59,7 +60,7 @@ def engine_lost(model: str, message: str) -> Refusal:
         "engine_error",
         "engine_lost",
         message,
-        fix=f"send the request again, a new engine starts by itself; hearth logs {model} shows what it said",
+        fix=f"send the request again, a new engine starts by itself; hearth logs {quote(model)} shows what it said",
         source="engine",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import subprocess
 import sys
@@ -104,8 +105,10 @@ def check_home(paths: Paths) -> Check:
         paths.ensure()
         for folder in (paths.config, paths.data, paths.runtime, paths.logs):
             trial = folder / ".hearth-trial"
-            trial.write_bytes(b"1")
-            trial.unlink()
+            try:
+                trial.write_bytes(b"1")
+            finally:
+                trial.unlink(missing_ok=True)
     except HearthError as error:
         return Check("home", False, error.what, error.fix)
     except OSError as error:
@@ -151,7 +154,7 @@ async def check_answer(socket: Path, model: str) -> Check:
     try:
         answer = await ask(socket, "POST", "/v1/chat/completions", question, timeout_s=ANSWER_LIMIT_S)
     except TimeoutError:
-        return Check(model, False, f"no answer within {ANSWER_LIMIT_S:.0f} s", f"run: hearth logs {model}")
+        return Check(model, False, f"no answer within {ANSWER_LIMIT_S:.0f} s", f"run: hearth logs {shlex.quote(model)}")
     except OSError as error:
         return Check(model, False, f"the daemon broke off: {error}", "run: hearth logs")
     data = answer.data if isinstance(answer.data, dict) else {}
@@ -160,4 +163,4 @@ async def check_answer(socket: Path, model: str) -> Check:
         return Check(model, False, str(said.get("message") or answer.status), said.get("fix") or "run: hearth logs")
     tokens = (data.get("usage") or {}).get("completion_tokens", 0)
     text = f"answered {tokens} tokens in {time.monotonic() - began:.1f} s, loading included"
-    return Check(model, tokens > 0, text, f"run: hearth logs {model}")
+    return Check(model, tokens > 0, text, f"run: hearth logs {shlex.quote(model)}")

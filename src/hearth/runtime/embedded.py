@@ -32,7 +32,7 @@ SMALLEST_CONTEXT = 256
 GRACE_S = 5.0
 """How long an engine may take to end by itself."""
 _FIRST_POLL_S = 0.02
-_SLOWEST_POLL_S = 0.5
+_SLOWEST_POLL_S = 0.1
 _POLL_TIMEOUT_S = 10.0
 _MOST_CACHE_MIB = 8192
 
@@ -48,7 +48,7 @@ class EmbeddedEngine:
         name = f"engine-{os.getpid()}-{secrets.token_hex(4)}.sock"
         self._socket = paths.runtime / name
         self._endpoint = Endpoint(self._socket, "http://engine", secrets.token_urlsafe(32))
-        self._log_file = paths.logs / f"engine-{_plain(card.path.stem)}.log"
+        self._log_file = paths.engine_log(card.name)
         self._process = Process(
             # -P: modules of the folder that the daemon was started in must not shadow ours.
             [sys.executable, "-P", "-m", "hearth.runtime.worker"],
@@ -97,14 +97,14 @@ class EmbeddedEngine:
         return self._process.pid
 
     async def check(self) -> None:
-        """Read the file's header."""
-        await asyncio.to_thread(read_header, self._card.path)
+        """Read the header of each of its files."""
+        await asyncio.to_thread(_read_headers, self._card)
 
     async def start(self, tell: Tell) -> None:
         """Check the file, start the worker, wait until it answers. Raises as the contract says."""
         self._state = EngineState.STARTING
         try:
-            header = await asyncio.to_thread(read_header, self._card.path)
+            header = await asyncio.to_thread(_read_headers, self._card)
             _sweep(self._paths.runtime)
             self._paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
             options = _options(self._card, self._settings, header, self._endpoint)
@@ -188,6 +188,14 @@ class EmbeddedEngine:
             self._cause = cause
 
 
+def _read_headers(card: ModelCard) -> GgufHeader:
+    """Check each part; the first says what the model is."""
+    header = read_header(card.path)
+    for part in card.more_parts:
+        read_header(part)
+    return header
+
+
 def _options(card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint) -> WorkerOptions:
     if settings.context * settings.slots > MOST_TOKENS:
         raise EngineFailed(
@@ -243,8 +251,3 @@ def _sweep(runtime: Path) -> None:
         maker = re.fullmatch(r"engine-(\d+)-\w+\.sock", socket.name)
         if maker and not is_alive(int(maker[1])):
             socket.unlink(missing_ok=True)
-
-
-def _plain(stem: str) -> str:
-    """A model's name as part of a file name."""
-    return re.sub(r"[^\w.-]", "_", stem)[:80]

@@ -84,6 +84,7 @@ class Supervisor:
     def __init__(self, settings: Settings, paths: Paths, make_engine: MakeEngine = EmbeddedEngine) -> None:
         """``make_engine`` is called for each start; it MUST NOT start anything itself."""
         self._settings = settings.engine
+        self._chosen = settings.model
         self._paths = paths
         self._make_engine = make_engine
         self._store = Store(paths.models)
@@ -93,7 +94,7 @@ class Supervisor:
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be asked for."""
-        return self._store.cards()
+        return self._store.cards(self._chosen)
 
     async def ready(self, name: str, tell: Tell) -> Engine:
         """Start the model's engine if it does not run, and return it. Raises as ``lease`` does."""

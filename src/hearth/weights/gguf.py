@@ -89,18 +89,26 @@ class _Reader:
         if version not in _VERSIONS:
             self._corrupt(f"has GGUF version {version}; this engine reads versions 2 and 3")
         tensors, pairs = self._number("Q"), self._number("Q")
-        if not 0 < tensors <= _MOST_TENSORS or pairs > _MOST_PAIRS:
+        if tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
             self._corrupt(f"has a damaged header: {tensors} tensors, {pairs} entries")
         entries: dict[str, Any] = {}
         for _ in range(pairs):
             key = self._text()
             entries[key] = self._value(self._number("I"))
         self._check_tensors(tensors, entries.get("general.alignment", _DEFAULT_ALIGNMENT))
+        # Of a split model the first part may hold the entries alone, and the others have no entries but their place.
+        if "split.count" in entries:
+            return GgufHeader(str(entries.get("general.architecture") or ""), self._context(entries), self._size)
+        if not tensors:
+            self._corrupt("has a damaged header: 0 tensors")
         architecture = entries.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
             self._corrupt("has a damaged header: it names no architecture")
-        context = entries.get(f"{architecture}.context_length", 0)
-        return GgufHeader(architecture, context if isinstance(context, int) else 0, self._size)
+        return GgufHeader(architecture, self._context(entries), self._size)
+
+    def _context(self, entries: dict[str, Any]) -> int:
+        context = entries.get(f"{entries.get('general.architecture')}.context_length", 0)
+        return context if isinstance(context, int) else 0
 
     def _check_tensors(self, count: int, alignment: Any) -> None:
         if not isinstance(alignment, int) or alignment < 1 or alignment > 1 << 20:

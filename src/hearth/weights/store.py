@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,22 @@ PILOT_FILE = Path(__file__).with_name("pilot.gguf")
 
 PILOT_NAME = "pilot"
 
+# How llama.cpp's gguf-split names the parts of one model; the engine is given the first and finds the others.
+_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One model on this disk. ``name`` is what requests call it; ``description`` is one line for a person."""
+    """One model on this disk. ``name`` is what requests call it; ``description`` is one line for a person.
+
+    ``path`` is the file that an engine is given, ``more_parts`` the others of a split model, there or not.
+    """
 
     name: str
     path: Path
     size_bytes: int
     description: str
+    more_parts: tuple[Path, ...] = ()
 
 
 class Store:
@@ -32,29 +40,41 @@ class Store:
         self._models = models
         self._pilot = pilot
 
-    def cards(self) -> list[ModelCard]:
+    def cards(self, chosen: str = "") -> list[ModelCard]:
         """Every model that can be named: the pilot first, then by name. A file that is not there has no card.
 
-        A file called ``pilot.gguf`` in the folder is left out: that name is the packaged model's.
+        ``chosen`` is the owner's default model, which may be a file elsewhere. A file called ``pilot.gguf`` in the
+        folder is left out: that name is the packaged model's. So are those of ``unnameable``, and of a split model
+        all parts but the first.
         """
         cards = []
         if self._pilot.is_file():
             cards.append(
                 ModelCard(PILOT_NAME, self._pilot, _size(self._pilot), "the tiny model that ships with hearth")
             )
-        for path in _gguf_files(self._models):
-            if path.stem != PILOT_NAME:
-                cards.append(ModelCard(path.stem, path, _size(path), path.name))
+        if is_file_name(chosen) and _size(Path(chosen)):
+            cards.append(_card(chosen, Path(chosen)))
+        files = [path for path in _gguf_files(self._models) if path.stem != PILOT_NAME and path.stem.isprintable()]
+        whole = {path.stem for path in files}
+        for path in files:
+            part = _PART.fullmatch(path.stem)
+            if part is None or part[1] in whole:
+                cards.append(_card(path.stem, path))
+            elif int(part[2]) == 1:
+                cards.append(_card(part[1], path))
         return cards
+
+    def unnameable(self) -> list[Path]:
+        """Models in the folder whose file names hold line breaks, control characters or bytes that are no text."""
+        return [path for path in _gguf_files(self._models) if not path.stem.isprintable()]
 
     def resolve(self, name: str) -> ModelCard:
         """The model called ``name``, or the file when ``name`` is the absolute path of a ``.gguf``.
 
         Raises ModelUnavailable naming the models that exist. The file's content is not looked at.
         """
-        if name.endswith(".gguf") and Path(name).is_absolute():
-            path = Path(name)
-            return ModelCard(name, path, _size(path), path.name)
+        if is_file_name(name):
+            return _card(name, Path(name))
         cards = self.cards()
         for card in cards:
             if card.name == name:
@@ -64,7 +84,23 @@ class Store:
                 f"the pilot is missing from this installation: {self._pilot}",
                 "run: pip install --force-reinstall hearth-code (in a checkout: make pilot)",
             )
-        raise ModelUnavailable(f"there is no model {name!r}", _known(cards, self._models))
+        raise ModelUnavailable(f"there is no model {name[:200]!r}", _known(cards, self._models))
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a model is named by the absolute path of its file."""
+    return name.endswith(".gguf") and Path(name).is_absolute()
+
+
+def _card(name: str, path: Path) -> ModelCard:
+    part = _PART.fullmatch(path.stem)
+    if part is None or int(part[2]) != 1:
+        return ModelCard(name, path, _size(path), path.name)
+    count = int(part[3])
+    more = tuple(path.with_name(f"{part[1]}-{number:05}-of-{count:05}.gguf") for number in range(2, count + 1))
+    size = sum(_size(each) for each in (path, *more))
+    missing = sum(not each.is_file() for each in more)
+    return ModelCard(name, path, size, f"{count} parts" + (f", {missing} missing" if missing else ""), more)
 
 
 def _known(cards: Sequence[ModelCard], models: Path) -> str:
@@ -84,5 +120,5 @@ def _size(path: Path) -> int:
     """Bytes; 0 for a file that went away or never was: the check before a load says so in better words."""
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # a name with a null byte is a ValueError
         return 0
