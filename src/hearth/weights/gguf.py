@@ -95,12 +95,14 @@ class _Reader:
         for _ in range(pairs):
             key = self._text()
             entries[key] = self._value(self._number("I"))
-        self._check_tensors(tensors, entries.get("general.alignment", _DEFAULT_ALIGNMENT))
-        # Of a split model the first part may hold the entries alone, and the others have no entries but their place.
-        if "split.count" in entries:
-            return GgufHeader(str(entries.get("general.architecture") or ""), self._context(entries), self._size)
-        if not tensors:
+        is_part = "split.count" in entries
+        if not tensors and not is_part:
             self._corrupt("has a damaged header: 0 tensors")
+        if tensors:
+            self._check_tensors(tensors, entries.get("general.alignment", _DEFAULT_ALIGNMENT))
+        # Of a split model the first part may hold the entries alone, and the others have no entries but their place.
+        if is_part:
+            return GgufHeader(str(entries.get("general.architecture") or ""), self._context(entries), self._size)
         architecture = entries.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
             self._corrupt("has a damaged header: it names no architecture")
