@@ -17,6 +17,8 @@ from hearth.pilot.render import write_call
 from hearth.tools.toolbox import Toolbox
 
 RUN_TESTS = "python3 -m pytest -q --tb=short"
+READ_LINES = 7
+"""Lines that are read of a function: as many as the longest of the generated ones has."""
 SLIP_SHARE = 0.08
 """Share of sessions with a slip in them."""
 
@@ -85,10 +87,14 @@ class Oracle:
             await self._call(write_call("grep", pattern=self._misspell(pattern)), learn=False)
         return await self._call(write_call("grep", pattern=pattern))
 
-    async def _read(self, path: str) -> str:
+    async def _look_up(self, name: str) -> None:
+        """Find a function and read it, and little more: what is not in sight cannot be mistaken for it."""
+        found = await self._grep(f"def {name}")
+        path, line, _ = found.split(":", 2)
         if self._slip_now():
-            await self._call(write_call("read", path=self._misspell(path)), learn=False)
-        return await self._call(write_call("read", path=path))
+            misspelt = self._misspell(path)
+            await self._call(write_call("read", path=misspelt, offset=int(line), limit=READ_LINES), learn=False)
+        await self._call(write_call("read", path=path, offset=int(line), limit=READ_LINES))
 
     async def _edit(self, path: str, old: str, new: str, **more: bool) -> str:
         if self._slip_now(0.6):
@@ -104,8 +110,7 @@ class Oracle:
         while left:
             name = min(left, key=lambda name: _first_mention(output, name))
             path, function, bug = left.pop(name)
-            await self._grep(f"def {name}")
-            await self._read(path)
+            await self._look_up(name)
             output = await self._repair(path, function, bug)
             done.append(f"{name} in {path}")
         self._say(f"Fixed {' and '.join(done)}. All tests pass.")
@@ -149,8 +154,7 @@ class Oracle:
         self._say(f"Set {name} to {after} in {facts['path']}.")
 
     async def _explain(self) -> None:
-        await self._grep(f"def {self._chore.facts['name']}")
-        await self._read(self._chore.facts["path"])
+        await self._look_up(self._chore.facts["name"])
         self._say(self._chore.answer)
 
     async def _greet(self) -> None:

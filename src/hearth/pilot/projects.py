@@ -352,7 +352,7 @@ def _make_explain(rng: random.Random, words: Words, modules: list[Module], taken
         if len(function.params) > 1
         else function.params[0]
     )
-    answer = f"{function.name} is in {module.path}, line {line}. It takes {params}. {function.meaning}"
+    answer = f"The function {function.name} is in {module.path}, line {line}. It takes {params}. {function.meaning}"
     prompt = rng.choice(PROMPTS["explain"]).format(name=function.name)
     return Chore("explain", prompt, files, answer=answer, facts={"name": function.name, "path": module.path})
 
