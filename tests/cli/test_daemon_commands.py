@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hearth import __version__
 from hearth.cli.daemon import NOT_RUNNING, describe
 from hearth.cli.doctor import lines
 from hearth.cli.main import main
@@ -17,7 +18,7 @@ from hearth.paths import resolve_paths
 STATUS: dict[str, Any] = {
     "pid": 7,
     "started": 1000.0,
-    "version": "0.1.0",
+    "version": __version__,
     "background": True,
     "address": "",
     "no_address_because": "pid 9 (nginx) has port 8888",
@@ -85,3 +86,11 @@ def test_the_log_of_a_model_is_found_by_its_name(home: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == "it said this\n"
     assert main(["logs", "other"]) == 2
     assert log.stem.removeprefix("engine-") in capsys.readouterr().err
+
+
+def test_a_daemon_of_another_version_is_shown_with_both() -> None:
+    shown = describe({**STATUS, "version": "0.0.1"}, 1001.0)
+    assert "version 0.0.1" in shown[0]
+    assert f"this command {__version__}" in shown[1]
+    assert "hearth stop" in shown[1]
+    assert not [line for line in describe(STATUS, 1001.0) if "this command" in line]

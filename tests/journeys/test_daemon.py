@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,6 +156,41 @@ async def test_what_a_killed_daemon_left_is_cleaned(serve: Serve, paths: Paths) 
     assert (await ask(paths.socket, "POST", CHAT, {**QUESTION, "max_tokens": 1}, timeout_s=60)).status == 200
     assert await stop_daemon(paths, print)
     assert [path.name for path in paths.runtime.iterdir()] == ["start.lock"]
+
+
+async def test_a_daemon_without_its_socket_is_said_and_can_be_stopped(serve: Serve, paths: Paths) -> None:
+    process = serve()
+    await until_alive(paths)
+    paths.socket.unlink()
+    with pytest.raises(DaemonUnavailable, match=rf"pid {process.pid}\) runs, but .*hearth\.sock is gone"):
+        await start_in_background(paths)
+    shown = hearth("status")
+    assert (shown.returncode, shown.stderr.count("\n")) == (4, 1)
+    assert "is gone" in shown.stderr
+    assert await stop_daemon(paths, print)
+    await start_in_background(paths)
+
+
+async def test_a_cleared_runtime_folder_lets_the_next_daemon_in_and_the_old_one_out(serve: Serve, paths: Paths) -> None:
+    old = serve()
+    await until_alive(paths)
+    shutil.rmtree(paths.runtime)
+    await start_in_background(paths)
+    old.send_signal(signal.SIGTERM)
+    assert old.wait(timeout=20) == 0
+    record = read_record(paths)
+    assert record is not None
+    assert record.pid != old.pid
+    assert await is_alive(paths.socket)
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "a..b", "192.0.2.1"])
+def test_a_host_that_is_not_ours_is_one_line(paths: Paths, free_port: int, host: str) -> None:
+    paths.config_file.write_text(f'[gateway]\nhost = "{host}"\n')
+    done = hearth("serve", "--port", str(free_port))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot listen on" in done.stderr
+    assert "gateway.host" in done.stderr
 
 
 async def test_faces_at_once_start_one_daemon_with_visible_progress(paths: Paths) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hearth import __version__
 from hearth.errors import StateError
-from hearth.ops.record import DaemonRecord, claim_home, home_is_taken, read_record
+from hearth.ops.record import DaemonRecord, claim_home, home_is_taken, read_record, version_note
 from hearth.paths import Paths, resolve_paths
 
 RECORD = DaemonRecord(pid=42, started=1_700_000_000.0, version="0", background=True, address="http://127.0.0.1:8888")
@@ -81,3 +84,30 @@ def test_a_file_that_cannot_be_used_is_a_state_error(paths: Paths) -> None:
 
 def test_a_record_without_an_address_says_so() -> None:
     assert "the unix socket alone" in str(DaemonRecord(1, 0.0, "0", True))
+
+
+def test_a_starting_daemon_does_not_speak_with_a_dead_ones_words(paths: Paths) -> None:
+    paths.daemon_file.write_bytes(msgspec.json.encode(RECORD))
+    claim = claim_home(paths)
+    assert home_is_taken(paths)
+    assert read_record(paths) is None
+    claim.release()
+
+
+def test_a_daemon_whose_home_was_cleared_away_leaves_the_next_one_alone(paths: Paths) -> None:
+    old = claim_home(paths)
+    assert old.holds
+    shutil.rmtree(paths.runtime)
+    paths.ensure()
+    assert not old.holds
+    new = claim_home(paths)
+    new.write(RECORD)
+    old.release()
+    assert read_record(paths) == RECORD
+    new.release()
+    assert not paths.daemon_file.exists()
+
+
+def test_another_version_is_said() -> None:
+    assert version_note(__version__) == ""
+    assert version_note("0.0.1") == f"the daemon is hearth 0.0.1, this command {__version__}"

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from hearth.errors import DaemonUnavailable, StateError, UsageError
-from hearth.ops.daemon import log_file, stop_daemon
+from hearth.ops.daemon import log_file, silent, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.logs import follow, last_lines
-from hearth.ops.record import home_is_taken
+from hearth.ops.record import home_is_taken, version_note
 from hearth.paths import Paths, resolve_paths
 
 NOT_RUNNING = 4
@@ -59,7 +59,7 @@ def _status(paths: Paths, *, as_json: bool) -> int:
     try:
         answer = asyncio.run(ask(paths.socket, "GET", "/hearth/status"))
     except (OSError, TimeoutError) as error:
-        raise DaemonUnavailable("the daemon runs but does not answer", "run: hearth stop") from error
+        raise silent(paths) from error
     if answer.status != 200:
         raise DaemonUnavailable(f"the daemon answers HTTP {answer.status}", "run: hearth stop")
     if as_json:
@@ -74,6 +74,7 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
     kind = "in the background" if status["background"] else "by hearth serve"
     address = status["address"] or f"none ({status['no_address_because']})"
     since = _span(now - status["started"])
+    note = version_note(status["version"])
     lines = [
         f"daemon   pid {status['pid']}, version {status['version']}, up {since}, started {kind}",
         f"address  {address}",
@@ -82,6 +83,8 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
         f"model    {status['model']} unless a request names another",
         f"requests {status['requests']} now",
     ]
+    if note:
+        lines.insert(1, f"version  {note}; hearth stop ends it, the next command starts the new one")
     for engine in status["engines"]:
         parts = [f"engine   {engine['model']}: {engine['state']}"]
         if engine["pid"]:

@@ -68,7 +68,8 @@ def _serve(paths: Paths, settings: Settings, claim: Claim, *, background: bool) 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_live(paths, settings, record, key, [unix] if tcp is None else [unix, tcp]))
     finally:
-        paths.socket.unlink(missing_ok=True)
+        if claim.holds:
+            paths.socket.unlink(missing_ok=True)
     log.info("stopped")
     return 0
 
@@ -100,15 +101,19 @@ def _listen_tcp(gateway: GatewaySettings, *, background: bool) -> tuple[socket.s
     """The TCP listener, or None and why there is none. Raises StateError when a person at a terminal asked for it."""
     if not gateway.port:
         return None, "the port is set to 0"
+    taken = False
     try:
         return listen_tcp(gateway.host, gateway.port), ""
+    except UnicodeError:  # a name of the length of no host name
+        why = f"{gateway.host[:80]!r} is no host name"
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         why = f"{port_holder(gateway.port)} has port {gateway.port}" if taken else f"{gateway.host}: {error.strerror}"
     if background:
         log.warning("no TCP address: %s", why)
         return None, why
-    raise StateError(f"cannot listen on {gateway.host}:{gateway.port}: {why}", "run: hearth serve --port 8889")
+    fix = "run: hearth serve --port 8889" if taken else "give gateway.host an address of this machine"
+    raise StateError(f"cannot listen on {gateway.host[:80]}:{gateway.port}: {why}", fix)
 
 
 def _url(listener: socket.socket | None) -> str:

@@ -22,6 +22,8 @@ from hearth.settings import Settings
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
 LOOK_PAUSE_S = 0.05
+LOST_AFTER_S = 2.0
+"""How long a daemon that says it runs may be without its socket: one that ends removes it just before its record."""
 
 
 async def ensure_daemon(
@@ -46,9 +48,9 @@ async def ensure_daemon(
             if child is None and not home_is_taken(paths) and _take_start_lock(paths, held):
                 child = _spawn(paths, environment)
             if child is not None and child.poll() is not None and not home_is_taken(paths):
-                raise DaemonUnavailable(f"the daemon did not start: {_last_line(log_file(paths))}", "run: hearth logs")
-            if waited > START_LIMIT_S:
-                raise _silent(paths)
+                raise _did_not_start(paths)
+            if waited > START_LIMIT_S or (waited > LOST_AFTER_S and _has_lost_its_socket(paths)):
+                raise silent(paths)
             if waited >= told:
                 tell(f"starting the daemon · {told} s" if told else "starting the daemon")
                 told += 1
@@ -143,11 +145,26 @@ async def _gone(paths: Paths, limit_s: float) -> bool:
     return True
 
 
-def _silent(paths: Paths) -> DaemonUnavailable:
+def silent(paths: Paths) -> DaemonUnavailable:
+    """The error for a daemon that holds its home and does not answer."""
     record = read_record(paths)
     if record is None:
-        return DaemonUnavailable(f"the daemon did not answer within {START_LIMIT_S:.0f} s", "run: hearth logs")
+        return DaemonUnavailable("the daemon is starting and does not answer yet", "run: hearth logs")
+    if _has_lost_its_socket(paths):
+        return DaemonUnavailable(f"the daemon (pid {record.pid}) runs, but {paths.socket} is gone", "run: hearth stop")
     return DaemonUnavailable(f"the daemon (pid {record.pid}) runs but does not answer", "run: hearth stop")
+
+
+def _has_lost_its_socket(paths: Paths) -> bool:
+    """Whether somebody removed the socket of a living daemon: it writes its record after it listens."""
+    return not paths.socket.exists() and read_record(paths) is not None
+
+
+def _did_not_start(paths: Paths) -> DaemonUnavailable:
+    said = _last_line(log_file(paths))
+    if not said:
+        return DaemonUnavailable("the daemon did not start and left no word", "run: hearth serve, which says why")
+    return DaemonUnavailable(f"the daemon did not start: {said}", "run: hearth logs")
 
 
 def _last_line(path: Path) -> str:
@@ -155,4 +172,4 @@ def _last_line(path: Path) -> str:
         lines = path.read_bytes()[-4096:].decode("utf-8", "replace").strip().splitlines()
     except OSError:
         lines = []
-    return lines[-1].strip() if lines else "it left no word"
+    return lines[-1].strip() if lines else ""

@@ -17,7 +17,7 @@ from hearth.errors import HearthError, SettingsError
 from hearth.ops import machine
 from hearth.ops.daemon import ensure_daemon
 from hearth.ops.local import ask
-from hearth.ops.record import read_record
+from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths
 from hearth.settings import ENVIRONMENT, Settings, load_settings
 
@@ -143,6 +143,8 @@ async def check_daemon(
     record = read_record(paths)
     if record is None:
         return Check("daemon", False, "it answered and is gone again", "run: hearth logs")
+    if note := version_note(record.version):
+        return Check("daemon", False, note, "run: hearth stop")
     address = record.address or f"the unix socket alone: {record.no_address_because}"
     return Check("daemon", True, f"{'runs' if was_there else 'started now'}, pid {record.pid}, at {address}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from hearth import __version__
 from hearth.errors import StateError
 from hearth.paths import Paths
 
@@ -43,15 +44,32 @@ class Claim:
         self._path = path
 
     def write(self, record: DaemonRecord) -> None:
-        """Say who runs. The file is rewritten in place: a new file would not carry the lock."""
+        """Say who runs. The file is rewritten in place: a new file would not carry the lock. Raises StateError."""
         data = msgspec.json.encode(record)
-        os.pwrite(self._descriptor, data, 0)
-        os.ftruncate(self._descriptor, len(data))
+        try:
+            os.pwrite(self._descriptor, data, 0)
+            os.ftruncate(self._descriptor, len(data))
+        except OSError as error:
+            raise StateError(f"cannot write {self._path}: {error.strerror}", "make room on that disk") from error
+
+    @property
+    def holds(self) -> bool:
+        """Whether the home is still ours: whoever cleared the runtime folder away let another daemon in."""
+        try:
+            return self._path.stat().st_ino == os.fstat(self._descriptor).st_ino
+        except OSError:
+            return False
 
     def release(self) -> None:
-        """Remove the file, then let go of the lock."""
-        self._path.unlink(missing_ok=True)
+        """Remove the file, if it is still ours, then let go of the lock."""
+        if self.holds:
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def version_note(running: str) -> str:
+    """What to say of a daemon whose version is ``running``; empty when it is this command's own."""
+    return "" if running == __version__ else f"the daemon is hearth {running}, this command {__version__}"
 
 
 def claim_home(paths: Paths) -> Claim:
@@ -62,6 +80,8 @@ def claim_home(paths: Paths) -> Claim:
     for attempt in range(CLAIM_TRIES):
         descriptor = _open_and_lock(paths.daemon_file)
         if descriptor is not None:
+            # What a dead daemon said of itself must not pass for this one's word: its pid may be anybody's by now.
+            os.ftruncate(descriptor, 0)
             return Claim(descriptor, paths.daemon_file)
         if attempt < CLAIM_TRIES - 1:
             time.sleep(CLAIM_PAUSE_S)
