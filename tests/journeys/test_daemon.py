@@ -234,6 +234,19 @@ async def test_a_home_that_cannot_be_written_is_one_line(home: Path, place: str)
     assert "HEARTH_HOME" in done.stderr
 
 
+async def test_on_a_full_disk_the_logs_stop_and_nothing_else(serve: Serve, paths: Paths) -> None:
+    for log in (paths.logs / "daemon.log", paths.engine_log("tiny")):
+        log.symlink_to("/dev/full")
+    process = serve()
+    await until_alive(paths)
+    assert (await ask(paths.socket, "POST", CHAT, {**QUESTION, "max_tokens": 1}, timeout_s=60)).status == 200
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert "chat tiny: HTTP 200" in said
+    assert "Traceback" not in said
+    assert process.returncode == 0
+
+
 async def test_the_socket_is_the_owners_alone(serve: Serve, paths: Paths) -> None:
     serve()
     await until_alive(paths)

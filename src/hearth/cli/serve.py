@@ -126,6 +126,8 @@ def _url(listener: socket.socket | None) -> str:
 def _open_log(paths: Paths, *, to_terminal: bool) -> None:
     """The log file, rotated by size; and this terminal, when there is a person at it."""
     path = log_file(paths)
+    # On a full disk the logs stop, and nothing else: logging's own word would be a traceback for every line.
+    logging.raiseExceptions = False
     try:
         outlets: list[logging.Handler] = [RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES)]
     except OSError as error:
