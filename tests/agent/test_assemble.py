@@ -109,6 +109,19 @@ async def test_what_does_not_fit_the_old_session_is_refused(paths: Paths, projec
             await open_session(paths, settings, {}, Start("auto", None, started.session))
 
 
+async def test_a_working_folder_that_is_gone_is_told(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    async with PretendEngine() as engine:
+        for resume in (None, ""):
+            with pytest.raises(UsageError, match="the working folder is gone"):
+                await open_session(paths, settings_for(paths, engine.endpoint.url), {}, Start("auto", None, resume))
+
+
 async def test_a_session_stays_usable_when_the_endpoint_is_gone(paths: Paths, project: Path) -> None:
     async with PretendEngine(api_key="k") as engine:
         settings = settings_for(paths, engine.endpoint.url)

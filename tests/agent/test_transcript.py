@@ -1,4 +1,6 @@
 import json
+import os
+import resource
 from datetime import datetime
 from pathlib import Path
 
@@ -179,6 +181,14 @@ def test_the_latest_session_of_a_folder_is_found(tmp_path: Path) -> None:
         latest_session(tmp_path, tmp_path / "nowhere")
 
 
+def test_what_is_no_file_is_no_session(tmp_path: Path) -> None:
+    record_session(tmp_path)
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.jsonl").mkdir()
+    os.mkfifo(tmp_path / "fifo.jsonl")
+    assert latest_session(tmp_path, tmp_path) == "s1"
+
+
 def test_the_start_of_an_id_is_enough_if_it_is_the_only_one(tmp_path: Path) -> None:
     create(tmp_path, "20261123-a").close()
     create(tmp_path, "20261124-b").close()
@@ -202,6 +212,45 @@ def test_a_record_that_is_not_known_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b'{"type":"message","message":{"role":"user"}}\n{"type":"call"}\n')
     with pytest.raises(TranscriptError, match="does not know"):
         open_transcript(tmp_path, "s1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("directory", 5),
+        ("sampling", [1]),
+        ("tools", ["read"]),
+        ("tools", [{"name": "read", "description": "", "parameters": []}]),
+        ("max_tokens", "64"),
+        ("system", None),
+    ],
+)
+def test_a_frame_of_wrong_types_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    path = record_session(tmp_path)
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(json.dumps({**json.loads(first), name: value}).encode() + b"\n" + b"".join(rest))
+    with pytest.raises(TranscriptError, match="whole session record"):
+        open_transcript(tmp_path, "s1")
+
+
+def test_a_line_nested_beyond_the_stack_is_a_torn_tail(tmp_path: Path) -> None:
+    path = record_session(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"type":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n")
+    open_transcript(tmp_path, "s1").close()
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_at_the_start_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A disk that fills up takes the first part of a line and refuses the rest, as this limit does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(StateError, match="cannot write"):
+            create(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_a_state_error(tmp_path: Path) -> None:

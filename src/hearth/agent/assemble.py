@@ -60,7 +60,7 @@ async def open_session(
     client = ChatClient(endpoint_for(paths, settings))
     try:
         models = await client.list_models()
-        directory = Path(transcript.frame.directory) if transcript else _folder(start.directory or Path.cwd())
+        directory = Path(transcript.frame.directory) if transcript else _folder(start.directory)
         passed = {name: value for name, value in environment.items() if name not in WITHHELD}
         shell = PlainShell(directory, passed)
         if transcript is None:
@@ -113,7 +113,7 @@ def make_toolbox(names: Iterable[str], directory: Path, shell: Shell, bash_timeo
 def _open_old(paths: Paths, settings: Settings, start: Start) -> Transcript | None:
     if start.resume is None:
         return None
-    folder = _folder(start.directory or Path.cwd())
+    folder = _folder(start.directory)
     transcript = open_transcript(paths.sessions, start.resume or latest_session(paths.sessions, folder))
     try:
         frame = transcript.frame
@@ -130,7 +130,12 @@ def _open_old(paths: Paths, settings: Settings, start: Start) -> Transcript | No
     return transcript
 
 
-def _folder(given: Path) -> Path:
+def _folder(given: Path | None) -> Path:
+    if given is None:
+        try:
+            return Path.cwd()
+        except FileNotFoundError as error:
+            raise UsageError("the working folder is gone", "go to another one, or name it with -C") from error
     if not given.is_dir():
         raise UsageError(f"{given} is not a folder", "give an existing one with -C")
     return given.resolve()

@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hearth.errors import WorkspaceError
 from hearth.llm.profile import Profile
 from hearth.llm.request import Request
@@ -67,17 +69,8 @@ class Frame:
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> Frame:
-        """Read a frame from the transcript; raises KeyError or TypeError if it is none."""
-        return Frame(
-            session=record["session"],
-            directory=record["directory"],
-            model=record["model"],
-            profile=record["profile"],
-            system=record["system"],
-            tools=tuple(ToolSpec(tool["name"], tool["description"], tool["parameters"]) for tool in record["tools"]),
-            sampling=record["sampling"],
-            max_tokens=record["max_tokens"],
-        )
+        """Read a frame from the transcript; raises msgspec.ValidationError if it is none."""
+        return msgspec.convert(record, Frame)
 
 
 async def system_text(profile: Profile, directory: Path, shell: Shell, today: date) -> str:

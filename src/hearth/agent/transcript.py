@@ -27,6 +27,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hearth.agent.context import Frame
 from hearth.errors import StateError, TranscriptError
 from hearth.events import Status
@@ -104,9 +106,7 @@ class Transcript:
     def _append(self, record: dict[str, Any], sync: bool = True) -> None:
         line = encode_line(record)
         try:
-            written = 0
-            while written < len(line):
-                written += os.pwrite(self._descriptor, line[written:], self._size + written)
+            _write_at(self._descriptor, line, self._size)
             if sync:
                 os.fsync(self._descriptor)
         except OSError as error:
@@ -151,11 +151,16 @@ def create_transcript(folder: Path, frame: Frame, created: datetime) -> Transcri
     temporary = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-        _lock(descriptor, path)
-        temporary.rename(path)
-        _sync_folder(folder)
+        try:
+            _write_at(descriptor, line, 0)
+            os.fsync(descriptor)
+            _lock(descriptor, path)
+            temporary.rename(path)
+            _sync_folder(folder)
+        except BaseException:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise StateError(f"cannot write {path}: {error.strerror}", "run: hearth doctor") from error
     return Transcript(path, descriptor, frame, [], len(line))
@@ -192,7 +197,8 @@ def open_transcript(folder: Path, session: str) -> Transcript:
 
 def latest_session(folder: Path, directory: Path) -> str:
     """The id of the session last used in this project folder. Raises TranscriptError if there is none."""
-    for path in sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    files = [path for path in folder.glob("*.jsonl") if path.is_file()]
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             if json.loads(file.readline())["directory"] == str(directory):
                 return path.stem
@@ -231,7 +237,7 @@ def _decode(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and "type" in record else None
 
@@ -244,7 +250,7 @@ def _read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
         raise TranscriptError(f"{path} is of version {version}, this hearth reads {VERSION}", "update hearth")
     try:
         return Frame.from_record(records[0])
-    except (KeyError, TypeError) as error:
+    except msgspec.ValidationError as error:
         raise TranscriptError(f"{path} does not start with a whole session record", _elsewhere(path)) from error
 
 
@@ -264,6 +270,13 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise TranscriptError(f"session {path.stem} is in use by another process", "wait for it, or end it") from error
+
+
+def _write_at(descriptor: int, data: bytes, position: int) -> None:
+    # A disk that fills up takes a part and says so; it refuses the rest only when asked again.
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], position + written)
 
 
 def _set_aside(path: Path, tail: bytes) -> None:
