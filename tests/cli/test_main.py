@@ -92,6 +92,28 @@ def test_a_fault_of_ours_is_one_line_too(home: Path) -> None:
         assert done.stderr.startswith("hearth: ")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_empty_ones(closed: str, home: Path) -> None:
+    # Were their numbers left free, the next file that is opened would become the standard output of every child.
+    command = f"{sys.executable} -m hearth run {closed}"
+    done = subprocess.run(
+        command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr in ("", "hearth: the prompt is empty · say what to do: hearth run PROMPT\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str], home: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hearth", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "hearth: cannot write: No space left on device · make room on the disk\n",
+    )
+
+
 def test_a_reader_that_leaves_is_no_fault() -> None:
     reading, writing = os.pipe()
     os.close(reading)

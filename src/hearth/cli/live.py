@@ -158,6 +158,9 @@ async def read_answer() -> bool:
     loop.add_reader(terminal, ready.set)
     try:
         await ready.wait()
+    except asyncio.CancelledError:
+        print(file=sys.stderr)  # what is told of it stands on a line of its own
+        raise
     finally:
         loop.remove_reader(terminal)
     # Not through sys.stdin: a line that stays in its buffer would be the answer to the next question.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -46,12 +47,15 @@ hearth COMMAND --help shows a command's options. --version shows the version.
 Exit codes: 0 done, 1 failed, 2 usage, 3 stopped at a limit, 4 model or engine not available, 5 denied, 130 interrupted.
 """
 BROKEN_PIPE = 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk without room answers: often it is the one that standard output goes to."""
 INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. ``argv`` is without the program's name; None takes the process's."""
     arguments = sys.argv[1:] if argv is None else argv
+    _open_streams()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
@@ -61,10 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: give it a place where that succeeds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _say(error, f"hearth: cannot write: {error.strerror} · make room on the disk", 1)
         hint = "HEARTH_DEBUG=1 shows where"
         return _say(error, f"hearth: this is a fault of hearth: {type(error).__name__}: {error} · {hint}", 1)
 
@@ -101,8 +106,24 @@ def _load(name: str) -> ModuleType:
         gc.enable()
 
 
+def _open_streams() -> None:
+    """Give a standard stream that was closed a place: else the next file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _drop_output() -> None:
+    # The interpreter flushes stdout once more at its end: give it a place where that succeeds.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say(error: Exception, line: str, code: int) -> int:
     if os.environ.get("HEARTH_DEBUG") == "1":
         sys.excepthook(type(error), error, error.__traceback__)
     print(line, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
     return code
