@@ -79,6 +79,7 @@ def test_labels(bash: Bash) -> None:
         ("\x1b]0;title\x07text", "text"),
         ("\x1b]8;;link\x1b\\text\x1b]8;;\x1b\\", "text"),
         ("\x1b[2K\x1b[1;32mok\x1b[m", "ok"),
+        ("\x1b(B\x1b[mok\x1bc\x1b7", "ok"),
         ("a\r\nb\r\n", "a\nb\n"),
         ("a\rb\rc", "c"),
         ("a\r\r\nb", "a\nb"),

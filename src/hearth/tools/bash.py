@@ -11,7 +11,7 @@ from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import keep_ends
 
 LONGEST_TIMEOUT_S = 3600
-_TERMINAL_CODES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_TERMINAL_CODES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\-~])")
 
 
 class BashParams(msgspec.Struct, frozen=True):

@@ -194,6 +194,8 @@ def _explained(name: str) -> Iterator[None]:
                 raise WorkspaceError(f"{name} is or passes through a symlink", "name the real path") from error
             case errno.ENOTDIR:
                 raise WorkspaceError(f"{name}: a part of the path is a file or a symlink") from error
+            case errno.ENXIO:
+                raise WorkspaceError(f"{name} is not a regular file") from error
             case errno.ENAMETOOLONG:
                 raise WorkspaceError(f"{name[:60]}…: the path is too long") from error
             case _:
