@@ -343,6 +343,18 @@ def test_a_hung_daemon_is_killed_by_stop(paths: Paths) -> None:
     assert ["SIGTERM" in told[0], "SIGKILL" in told[1], len(told)] == [True, True, 2]
 
 
+async def test_a_suspended_daemon_is_said_and_ends_in_order(serve: Serve, paths: Paths) -> None:
+    process = serve()
+    await until_alive(paths)
+    process.send_signal(signal.SIGSTOP)
+    shown = hearth("status")
+    assert (shown.returncode, shown.stderr.count("\n")) == (4, 1)
+    assert f"pid {process.pid}) runs but does not answer" in shown.stderr
+    assert await stop_daemon(paths, print)
+    assert process.wait(timeout=10) == 0
+    assert list(paths.runtime.iterdir()) == []
+
+
 async def test_doctor_finds_all_well_with_a_model_that_answers(paths: Paths) -> None:
     done = hearth("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}

@@ -98,6 +98,20 @@ async def test_a_second_model_takes_the_place_of_an_idle_one(supervise: Supervis
     await supervisor.close()
 
 
+async def test_a_file_that_was_replaced_is_loaded_anew(supervise: Supervise, paths: Paths) -> None:
+    stable = Stable()
+    supervisor = supervise(stable)
+    await supervisor.ready("one", quiet)
+    await supervisor.ready("one", quiet)
+    assert stable.names == ["one"]
+    gguf_models.write_llama(paths.models / "new", seed=1).rename(paths.models / "one.gguf")
+    os.utime(paths.models / "one.gguf", ns=(1, 1))
+    await supervisor.ready("one", quiet)
+    assert stable.names == ["one", "one"]
+    assert [engine.state for engine in stable.made] == [EngineState.STOPPED, EngineState.READY]
+    await supervisor.close()
+
+
 async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise: Supervise) -> None:
     stable = Stable()
     supervisor = supervise(stable)

@@ -17,6 +17,11 @@ def pilot(tmp_path: Path) -> Path:
     return gguf_models.write_lfm2(tmp_path / "package" / "pilot.gguf")
 
 
+def card_of(path: Path, name: str) -> ModelCard:
+    status = path.stat()
+    return ModelCard(name, path, status.st_size, path.name, changed_ns=status.st_mtime_ns)
+
+
 def test_the_pilot_comes_first_then_the_folder_by_name(tmp_path: Path, pilot: Path) -> None:
     models = tmp_path / "models"
     for name in ("zeta.gguf", "alpha.gguf", "notes.txt", "pilot.gguf"):
@@ -27,13 +32,13 @@ def test_the_pilot_comes_first_then_the_folder_by_name(tmp_path: Path, pilot: Pa
     assert [card.name for card in cards] == ["pilot", "alpha", "zeta"]
     assert cards[0].path == pilot
     assert cards[0].size_bytes == pilot.stat().st_size
-    assert cards[1] == ModelCard("alpha", models / "alpha.gguf", 4, "alpha.gguf")
+    assert cards[1] == card_of(models / "alpha.gguf", "alpha")
 
 
 def test_a_name_a_path_and_a_file_that_arrives_later(tmp_path: Path, pilot: Path) -> None:
     store = Store(tmp_path / "models", pilot)
     assert store.resolve("pilot").path == pilot
-    assert store.resolve(str(pilot)) == ModelCard(str(pilot), pilot, pilot.stat().st_size, "pilot.gguf")
+    assert store.resolve(str(pilot)) == card_of(pilot, str(pilot))
     with pytest.raises(ModelUnavailable):
         store.resolve("late")
     (tmp_path / "models" / "late.gguf").write_bytes(b"GGUF")

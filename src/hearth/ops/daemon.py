@@ -84,6 +84,8 @@ async def stop_daemon(paths: Paths, tell: Callable[[str], None], limit_s: float 
         tell(f"the daemon does not answer: {number.name} to pid {record.pid}")
         with contextlib.suppress(ProcessLookupError):
             os.kill(record.pid, number)
+            # One that was suspended (Ctrl-Z) takes the signal only when it goes on.
+            os.kill(record.pid, signal.SIGCONT)
         if await _gone(paths, wait_s):
             return True
     raise DaemonUnavailable(f"pid {record.pid} does not stop", f"run: kill -9 {record.pid}")

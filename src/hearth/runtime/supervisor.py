@@ -118,9 +118,10 @@ class Supervisor:
             seat.leave()
 
     async def _seat_for(self, card: ModelCard, tell: Tell) -> _Seat:
-        """The seat of this model. The door is held: whoever comes later waits behind, so no model starves."""
+        """The seat of this model, a new one when its file was replaced. The door is held: whoever comes later waits
+        behind, so no model starves."""
         seat = self._seat
-        if seat is not None and seat.engine.card.name == card.name and seat.usable:
+        if seat is not None and seat.engine.card == card and seat.usable:
             return seat
         engine = self._make_engine(card, self._settings, self._paths)
         if seat is not None:

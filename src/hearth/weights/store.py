@@ -22,7 +22,8 @@ _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
 class ModelCard:
     """One model on this disk. ``name`` is what requests call it; ``description`` is one line for a person.
 
-    ``path`` is the file that an engine is given, ``more_parts`` the others of a split model, there or not.
+    ``path`` is the file that an engine is given, ``more_parts`` the others of a split model, there or not. Cards of
+    files that were replaced differ by ``changed_ns``, the latest change in nanoseconds since the epoch.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelCard:
     size_bytes: int
     description: str
     more_parts: tuple[Path, ...] = ()
+    changed_ns: int = 0
 
 
 class Store:
@@ -49,10 +51,8 @@ class Store:
         """
         cards = []
         if self._pilot.is_file():
-            cards.append(
-                ModelCard(PILOT_NAME, self._pilot, _size(self._pilot), "the tiny model that ships with hearth")
-            )
-        if is_file_name(chosen) and _size(Path(chosen)):
+            cards.append(_one_file(PILOT_NAME, self._pilot, "the tiny model that ships with hearth"))
+        if is_file_name(chosen) and _measure(Path(chosen)) != (0, 0):
             cards.append(_card(chosen, Path(chosen)))
         files = [path for path in _gguf_files(self._models) if path.stem != PILOT_NAME and path.stem.isprintable()]
         whole = {path.stem for path in files}
@@ -95,12 +95,18 @@ def is_file_name(name: str) -> bool:
 def _card(name: str, path: Path) -> ModelCard:
     part = _PART.fullmatch(path.stem)
     if part is None or int(part[2]) != 1:
-        return ModelCard(name, path, _size(path), path.name)
+        return _one_file(name, path, path.name)
     count = int(part[3])
     more = tuple(path.with_name(f"{part[1]}-{number:05}-of-{count:05}.gguf") for number in range(2, count + 1))
-    size = sum(_size(each) for each in (path, *more))
-    missing = sum(not each.is_file() for each in more)
-    return ModelCard(name, path, size, f"{count} parts" + (f", {missing} missing" if missing else ""), more)
+    sizes, changes = zip(*map(_measure, (path, *more)), strict=True)
+    missing = changes.count(0)
+    text = f"{count} parts" + (f", {missing} missing" if missing else "")
+    return ModelCard(name, path, sum(sizes), text, more, max(changes))
+
+
+def _one_file(name: str, path: Path, description: str) -> ModelCard:
+    size, changed_ns = _measure(path)
+    return ModelCard(name, path, size, description, changed_ns=changed_ns)
 
 
 def _known(cards: Sequence[ModelCard], models: Path) -> str:
@@ -116,9 +122,11 @@ def _gguf_files(folder: Path) -> list[Path]:
         return []
 
 
-def _size(path: Path) -> int:
-    """Bytes; 0 for a file that went away or never was: the check before a load says so in better words."""
+def _measure(path: Path) -> tuple[int, int]:
+    """Bytes, and the last change in nanoseconds since the epoch; zeros for a file that went away or never was: the
+    check before a load says so in better words."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except (OSError, ValueError):  # a name with a null byte is a ValueError
-        return 0
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
