@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +87,28 @@ async def test_answers_cut_again_and_again_stop_the_turn(history: Transcript) ->
     assert turn.failure
     assert turn.failure.exit_code == 3
     assert roles(history)[-1] == "assistant"
+
+
+async def test_cuts_with_an_answer_between_them_do_not_stop_the_turn(history: Transcript) -> None:
+    cuts = [Truncated(Message("assistant", ""), Usage())] * (MOST_CUTS - 1)
+    turn, _, _, _ = await play([*cuts, call("read", "{}"), *cuts, say("done")], history)
+    assert turn.status == "completed"
+
+
+async def test_a_call_is_noted_before_it_runs_and_its_result_after(history: Transcript) -> None:
+    kinds: list[list[str]] = []
+
+    class Witness(Desk):
+        async def run(self, call: ToolCall) -> ToolResult:
+            kinds.append([json.loads(line)["type"] for line in history.path.read_bytes().splitlines()])
+            return await super().run(call)
+
+    history.begin_turn("go")
+    await run_turn(
+        ScriptedModel([call("read", "{}"), call("read", "{}"), say("")]), Witness(), history, print, 9, Turn()
+    )
+    assert [kind[-3:] for kind in kinds] == [["usage", "message", "call"]] * 2
+    assert kinds[1].count("result") == 1
 
 
 async def test_stops_at_the_limit_of_steps(history: Transcript) -> None:

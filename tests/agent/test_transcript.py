@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -239,6 +240,47 @@ def test_a_line_nested_beyond_the_stack_is_a_torn_tail(tmp_path: Path) -> None:
     path.write_bytes(whole + b'{"type":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n")
     open_transcript(tmp_path, "s1").close()
     assert path.read_bytes() == whole
+
+
+def test_a_call_is_forced_to_the_disk_before_and_after_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transcript = create(tmp_path)
+    forced: list[bytes] = []
+    really = os.fsync
+
+    def watched(descriptor: int) -> None:
+        really(descriptor)
+        forced.append(transcript.path.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", watched)
+    transcript.begin_turn("go")
+    transcript.add(Message("assistant", "", CALLS[:1]))
+    steps: list[Callable[[], None]] = [
+        lambda: transcript.begin_call(CALLS[0]),
+        lambda: transcript.end_call(CALLS[0], ToolResult("done"), 0.1),
+        lambda: transcript.end_turn("completed", ""),
+    ]
+    for number, step in enumerate(steps, 1):
+        step()
+        assert len(forced) == number
+        assert forced[-1] == transcript.path.read_bytes()
+    transcript.close()
+
+
+def test_a_disk_that_fills_up_leaves_whole_lines(tmp_path: Path) -> None:
+    transcript = create(tmp_path)
+    transcript.begin_turn("go")
+    whole = transcript.path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))
+    try:
+        with pytest.raises(StateError, match="make room"):
+            transcript.add(Message("assistant", "an answer that does not fit"))
+        assert transcript.path.read_bytes() == whole
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    transcript.add(Message("assistant", "fits"))
+    transcript.close()
+    assert open_transcript(tmp_path, "s1").messages[1:] == [Message("assistant", "fits")]
 
 
 def test_a_full_disk_at_the_start_leaves_nothing(tmp_path: Path) -> None:
