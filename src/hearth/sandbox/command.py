@@ -50,7 +50,10 @@ class Shell(Protocol):
 
 
 class PlainShell:
-    """Runs commands with the rights of this process: no box yet."""
+    """Runs commands with the rights of this process: no box yet.
+
+    A command that makes a session or a group of its own (``setsid``, ``set -m``) leaves the group, and outlives it.
+    """
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
