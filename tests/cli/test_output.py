@@ -193,6 +193,14 @@ def test_of_a_command_the_end_is_shown() -> None:
     assert out.getvalue().endswith("  1 failed\n")
 
 
+def test_a_line_of_a_result_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = io.StringIO()
+    output = f"{'=' * 40}\n{'表' * 30}\nshort"
+    play(LiveText(out), [ToolReturned("c", "bash", output, output)])
+    assert out.getvalue() == f"  {'=' * 37}…\n  {'表' * 18} …\n  short\n"
+
+
 def test_who_is_asked_sees_what_the_line_does_not_show() -> None:
     def hidden(label: str, arguments: str) -> list[str]:
         return hidden_lines(ToolCall("c", "t", arguments), label)

@@ -17,7 +17,7 @@ from typing import Any
 
 from hearth.agent.assemble import Start, open_session
 from hearth.cli.live import LiveText
-from hearth.cli.output import add_usage, printable
+from hearth.cli.output import add_usage
 from hearth.cli.run import show_turn
 from hearth.errors import HearthError, WorkspaceError
 from hearth.events import Event, UsageReported
@@ -90,12 +90,12 @@ pythonpath = ["."]
 """A project with one bug: ``crate_price`` adds where its docstring and its test say that it multiplies."""
 
 NEXT = """\
-What you saw ran on this machine alone: a daemon, an engine process, and the pilot, a tiny model that does four small
-chores. Next:
-  hearth status                      the daemon is still warm; hearth stop ends it
-  hearth run "Explain NAME"          in a Python project of yours: let the pilot explain a function
-  hearth models list                 the models on this machine
-  hearth doctor                      whether everything is as it should be"""
+What you saw ran on this machine alone: a daemon, an engine process, and the
+pilot, a tiny model that does four small chores. Next:
+  hearth status                the daemon is still warm; hearth stop ends it
+  hearth run "Explain NAME"    in a Python project of yours: explain a function
+  hearth models list           the models on this machine
+  hearth doctor                whether everything is as it should be"""
 
 
 def register(subparsers: Any) -> None:
@@ -244,7 +244,7 @@ def _show_outcome(screen: LiveText, diff: list[str], after: CommandResult) -> No
     screen.say("\nThe change", "bold")
     for line in diff or ["nothing was changed"]:
         colour = {"+": "green", "-": "red"}.get(line[0], "dim")
-        screen.say(f"  {printable(line)}", colour)
+        screen.glimpse(f"  {line}", colour)
     screen.say("\nThe tests, run again", "bold")
     for line in after.output.rstrip().splitlines()[-12:]:
-        screen.say(f"  {printable(line)}", "green" if after.code == 0 else "red")
+        screen.glimpse(f"  {line}", "green" if after.code == 0 else "red")

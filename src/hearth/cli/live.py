@@ -89,6 +89,12 @@ class LiveText:
         """A line that stays, between the events."""
         self._print(line, style)
 
+    def glimpse(self, line: str, style: str = "") -> None:
+        """A line of something longer: what does not fit the width is cut, so that each line stays one."""
+        text = RichText(printable(line))
+        text.truncate(self._console.width, overflow="ellipsis")
+        self._print(text.plain, style)
+
     def close(self) -> None:
         """Take the status line away."""
         self._rest()
@@ -108,7 +114,7 @@ class LiveText:
         shorten = end_lines if event.name == "bash" else first_lines
         for line in shorten(event.shown, MOST_LINES):
             colour = {"+": "green", "-": "red"}.get(line[:1], "") if event.name in ("edit", "write") else ""
-            self._print(f"  {line}", colour or ("yellow" if event.failed else "dim"))
+            self.glimpse(f"  {line}", colour or ("yellow" if event.failed else "dim"))
         if event.seconds >= 1:
             self._print(f"  {event.seconds:.1f} s", "dim")
 
