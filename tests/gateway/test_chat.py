@@ -207,6 +207,22 @@ async def test_streams_end_with_a_word_when_the_daemon_stops(start: Start) -> No
     await running.until_busy(0)
 
 
+async def test_a_body_that_is_still_coming_does_not_hold_up_the_end(start: Start) -> None:
+    running = await start()
+    reader, writer = await asyncio.open_unix_connection(str(running.paths.socket))
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+
+    async def is_seen() -> bool:
+        return bool((await (await running.local.get("http://hearth/hearth/status")).json())["requests"])
+
+    await eventually(is_seen)
+    running.gateway.end_streams()
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+        assert b'"daemon_stops"' in await reader.readuntil(b"}}")
+    writer.close()
+
+
 async def ask_many(running: Running, count: int) -> list[aiohttp.ClientResponse]:
     """So many requests at once."""
     body = {"messages": [QUESTION], "stream": True}

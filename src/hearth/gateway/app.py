@@ -57,7 +57,7 @@ class Gateway:
         self._beat_s = beat_s
         self._upstream = Upstream()
         self._contexts: dict[str, int] = {}
-        self._live: set[asyncio.Task[None]] = set()
+        self._live: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._busy = 0
         self._quiet_since = time.monotonic()
@@ -151,7 +151,7 @@ class Gateway:
         if self._ending:
             raise daemon_stops()
         began = time.monotonic()
-        chat = read_chat(await request.body(), default_model=self._model, trusted=request.trusted)
+        chat = read_chat(await self._body(request), default_model=self._model, trusted=request.trusted)
         exchange = Exchange(request, chat.model, stream=chat.stream, beat_s=self._beat_s)
         work = asyncio.create_task(self._carry(chat, exchange))
         watch = asyncio.create_task(exchange.until_gone())
@@ -171,6 +171,19 @@ class Gateway:
         for task in (work, watch):
             if not task.cancelled():
                 task.result()
+
+    async def _body(self, request: Request) -> bytes:
+        """The request's body; a client that is slow with it does not hold up the daemon's end."""
+        reading = asyncio.create_task(request.body())
+        self._live.add(reading)
+        try:
+            await asyncio.wait((reading,))
+            if reading.cancelled():
+                raise daemon_stops()
+            return reading.result()
+        finally:
+            self._live.discard(reading)
+            reading.cancel()
 
     async def _carry(self, chat: Chat, exchange: Exchange) -> None:
         """Bring the question to an engine and its answer back. Every failure becomes an answer."""
