@@ -100,6 +100,23 @@ async def test_a_client_that_does_not_read_gives_its_slot_back(start: Start) -> 
         assert status["requests"] == 0
 
 
+@pytest.mark.slow
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(Script(otherwise=Answer(text="word " * 200_000)))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, str(running.paths.socket))
+        await loop.sock_sendall(client, stream_request())
+        await running.until_busy(1)
+        running.stop()
+        async with asyncio.timeout(20):
+            await asyncio.shield(running.served)
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
 @pytest.mark.parametrize("words", [b"garbage\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET /\xff HTTP/1.1\r\n\r\n"])
 async def test_what_is_no_http_gets_our_envelope(start: Start, words: bytes) -> None:
     running = await start()

@@ -25,7 +25,7 @@ from hearth.runtime.supervisor import Supervisor
 from hearth.weights.store import is_file_name
 
 LAST_WORDS_S = 1.0
-"""How long a broken connection waits for the process to say why it died."""
+"""How long a broken connection waits for the process to say why it died, and a client for the daemon's last word."""
 
 log = logging.getLogger("hearth.gateway")
 Route = Callable[[Request], Awaitable[None]]
@@ -159,7 +159,10 @@ class Gateway:
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
             if work.cancelled() and self._ending:
-                await exchange.refuse(daemon_stops())
+                # Not for ever: a client that does not read does not hold up the daemon's end.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WORDS_S):
+                        await exchange.refuse(daemon_stops())
         finally:
             self._live.discard(work)
             gone = not work.done()
