@@ -90,7 +90,10 @@ async def test_cancelling_ends_the_whole_group(shell: PlainShell, tmp_path: Path
         assert gone(int((tmp_path / name).read_text()))
 
 
-async def test_cancelling_twice_ends_it_too(shell: PlainShell, tmp_path: Path) -> None:
+async def test_cancelling_twice_ends_it_at_once(
+    shell: PlainShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "GRACE_S", 600.0)
     running = asyncio.create_task(shell.run("trap '' TERM; echo $$ > leader; while :; do sleep 1; done", 300))
     while not ((tmp_path / "leader").exists() and (tmp_path / "leader").read_text().strip()):
         await asyncio.sleep(0.01)
@@ -99,8 +102,14 @@ async def test_cancelling_twice_ends_it_too(shell: PlainShell, tmp_path: Path) -
         await asyncio.sleep(0.05)
     with pytest.raises(asyncio.CancelledError):
         await running
-    await asyncio.sleep(command.GRACE_S + 0.5)
     assert gone(int((tmp_path / "leader").read_text()))
+
+
+async def test_a_command_may_clean_up_when_its_time_is_over(shell: PlainShell, tmp_path: Path) -> None:
+    result = await shell.run("trap 'echo bye; touch cleaned; exit 0' TERM; while :; do sleep 0.05; done", 1)
+    assert result.timed_out
+    assert result.output.endswith("bye\n")
+    assert (tmp_path / "cleaned").exists()
 
 
 async def test_output_is_bounded(shell: PlainShell) -> None:

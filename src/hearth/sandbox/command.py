@@ -95,7 +95,7 @@ class PlainShell:
             timed_out = True
         finally:
             try:
-                await asyncio.shield(_end_group(process))
+                await _end_group(process)
                 await _settle(reading, kept)
             finally:
                 reading.cancel()
@@ -125,7 +125,7 @@ async def _settle(reading: asyncio.Task[None], kept: _Ends) -> None:
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
-    # The group outlives its leader when the command left children behind.
+    # The group outlives its leader when the command left children behind. Cancelled again, it waits no longer.
     try:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)
