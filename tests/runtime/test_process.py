@@ -81,6 +81,14 @@ async def test_the_log_is_rotated(tmp_path: Path) -> None:
     assert (tmp_path / "child.log").stat().st_size < 4_200_000
 
 
+async def test_a_log_that_cannot_be_written_does_not_hide_the_end(tmp_path: Path) -> None:
+    (tmp_path / "child.log").symlink_to("/dev/full")
+    process = python("print('a last word'); raise SystemExit(3)", tmp_path)
+    await process.start("")
+    assert await process.wait() == 3
+    assert list(process.tail) == ["a last word"]
+
+
 async def test_stop_asks_first(tmp_path: Path) -> None:
     code = "import signal,sys; signal.signal(15, lambda *a: sys.exit(7)); print('up'); signal.pause()"
     process = python(code, tmp_path)

@@ -138,7 +138,9 @@ class _Output(asyncio.SubprocessProtocol):
         """Keep an unfinished last line, close the log."""
         self._keep([self._rest] if self._rest else [])
         self._rest = b""
-        self._log.close()
+        # On a full disk the last lines cannot be written: the process has ended all the same.
+        with suppress(OSError):
+            self._log.close()
 
     def _keep(self, lines: Iterable[bytes]) -> None:
         for line in lines:
