@@ -112,3 +112,10 @@ def test_an_answer_without_an_end_fails() -> None:
     final = assembly.finish(0, 0)
     assert isinstance(final, Failed)
     assert final.partial == "half"
+
+
+def test_a_chunk_nested_beyond_reason_is_a_failure() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    outcome = Assembly().add(f'{{"unknown": {deep}}}')
+    assert isinstance(outcome, Failed)
+    assert "not of the OpenAI dialect" in outcome.reason

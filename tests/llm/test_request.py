@@ -46,3 +46,9 @@ def test_tamed_arguments_are_always_an_object(arguments: str) -> None:
 def test_good_arguments_stay_byte_for_byte() -> None:
     message = Message("assistant", "", (ToolCall("i", "n", '{"a":  1 , "b":"ä"}'),))
     assert tame_calls(message) == message
+
+
+def test_arguments_nested_beyond_reason_are_made_safe() -> None:
+    deep = '{"a": ' * 5000 + "1" + "}" * 5000
+    message = tame_calls(Message("assistant", "", (ToolCall("1", "read", deep),)))
+    assert json.loads(message.tool_calls[0].arguments) == {"unreadable": deep}

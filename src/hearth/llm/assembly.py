@@ -98,7 +98,7 @@ class Assembly:
         """Take one chunk; the deltas that it brings, or Failed if it is an error or not a chunk at all."""
         try:
             chunk = _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             reason = f"the answer holds a chunk that is not of the OpenAI dialect: {error}: {data[:120]!r}"
             return Failed("engine", reason, "run: hearth logs", partial=self.text)
         if chunk.error is not None and bytes(chunk.error) != b"null":

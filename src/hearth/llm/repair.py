@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -23,9 +24,7 @@ def tame_calls(message: Message) -> Message:
 def _tame(arguments: str) -> str:
     if not arguments:
         return "{}"
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         if isinstance(json.loads(arguments), dict):
             return arguments
-    except ValueError:
-        pass
     return json.dumps({"unreadable": arguments}, ensure_ascii=False)
