@@ -38,14 +38,17 @@ def vocabulary() -> list[str]:
     return [*SPECIAL, *byte_letters(), *(merge.replace(" ", "") for merge in _MERGES)]
 
 
-def write_lfm2(path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH) -> Path:
-    """A hybrid: gated short convolution and attention in turn, as the pilot is built."""
+def write_lfm2(
+    path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH, endless: bool = False
+) -> Path:
+    """A hybrid: gated short convolution and attention in turn, as the pilot is built. An ``endless`` one never ends its
+    answer; others do by chance, after some 130 tokens."""
     kinds = [index % 2 for index in range(blocks)]
     writer = _writer(path, "lfm2", context, blocks, width)
     writer.add_array("lfm2.attention.head_count_kv", [HEADS * kind for kind in kinds])
     writer.add_uint32("lfm2.shortconv.l_cache", KERNEL)
     weights = _Weights(writer, seed)
-    weights.matrix("token_embd.weight", len(vocabulary()), width)
+    weights.embedding(width, endless)
     weights.ones("token_embd_norm.weight", width)
     for index, is_attention in enumerate(kinds):
         block = f"blk.{index}"
@@ -97,6 +100,14 @@ class _Weights:
     def matrix(self, name: str, rows: int, columns: int) -> None:
         values = self._random.normal(0, 0.2, (rows, columns))
         self._writer.add_tensor(name, values.astype(np.float16))
+
+    def embedding(self, width: int, endless: bool) -> None:
+        values = self._random.normal(0, 0.2, (len(vocabulary()), width))
+        if endless:
+            # One dimension that says "no special token": the rows are the output's too.
+            values[:, 0] = 30.0
+            values[: len(SPECIAL), 0] = -30.0
+        self._writer.add_tensor("token_embd.weight", values.astype(np.float16))
 
     def vector_rows(self, name: str, rows: int, columns: int) -> None:
         self._writer.add_tensor(name, self._random.normal(0, 0.5, (rows, columns)).astype(np.float32))

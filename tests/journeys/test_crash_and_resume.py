@@ -74,7 +74,7 @@ def paths(home: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A home with one tiny model, which is the default: it talks nonsense without end."""
     found = resolve_paths({"HEARTH_HOME": str(home)})
     found.ensure()
-    write_lfm2(found.models / "tiny.gguf", context=32_768)
+    write_lfm2(found.models / "tiny.gguf", context=32_768, endless=True)
     monkeypatch.setenv("HEARTH_MODEL", "tiny")
     return found
 
