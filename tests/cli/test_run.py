@@ -1,12 +1,16 @@
 import io
+import os
 import sys
 
 import pytest
 
+from hearth import __version__
 from hearth.cli import run as command
 from hearth.cli.main import main
 from hearth.errors import UsageError
 from hearth.events import Event, Failed, Finished, Text
+from hearth.ops.record import DaemonRecord, claim_home
+from hearth.paths import resolve_paths
 
 
 def give_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes, terminal: bool = False) -> None:
@@ -84,3 +88,18 @@ def test_help_says_what_the_modes_do(capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     assert "auto runs every call" in said
     assert all(len(line) <= 120 for line in said.splitlines())
+
+
+def test_a_daemon_of_another_version_is_told_in_one_line() -> None:
+    paths = resolve_paths(os.environ)
+    paths.ensure()
+    stream = io.StringIO()
+    command.warn_of_version(paths, stream)
+    assert stream.getvalue() == ""
+    claim = claim_home(paths)
+    for version, said in ((__version__, ""), ("0.0.1", "hearth: the daemon is hearth 0.0.1, this command ")):
+        claim.write(DaemonRecord(pid=1, started=0.0, version=version, background=True))
+        command.warn_of_version(paths, stream)
+        assert stream.getvalue().startswith(said)
+    assert stream.getvalue().endswith(" · run: hearth stop\n")
+    claim.release()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
@@ -20,7 +20,8 @@ from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
 from hearth.errors import HearthError, UsageError
 from hearth.events import Event, Failed, Finished
 from hearth.ops.daemon import ensure_daemon
-from hearth.paths import resolve_paths
+from hearth.ops.record import read_record, version_note
+from hearth.paths import Paths, resolve_paths
 from hearth.settings import load_settings
 
 EPILOG = """\
@@ -77,6 +78,8 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
     paths = resolve_paths(environment)
     settings = load_settings(paths.config_file, environment, _flags(args))
     await ensure_daemon(paths, settings, environment, output.tell)
+    if not settings.gateway.url:
+        warn_of_version(paths, sys.stderr)
     mode, ask = _approval(args, output)
     start = Start(mode, Path(args.directory) if args.directory else None, args.resume)
     session = await open_session(paths, settings, environment, start, ask)
@@ -84,6 +87,13 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
         return await show_turn(session, prompt, output)
     finally:
         await session.close()
+
+
+def warn_of_version(paths: Paths, stream: TextIO) -> None:
+    """One line when the daemon that runs is of another version, as after an upgrade: it is still warm, so it is kept."""
+    record = read_record(paths)
+    if record and (note := version_note(record.version)):
+        print(f"hearth: {note} · run: hearth stop", file=stream)
 
 
 async def show_turn(session: Session, prompt: str, output: Output) -> int:
