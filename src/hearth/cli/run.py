@@ -90,7 +90,7 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
 
 
 def warn_of_version(paths: Paths, stream: TextIO) -> None:
-    """One line when the daemon that runs is of another version, as after an upgrade: it is still warm, so it is kept."""
+    """One line when the daemon is of another version, as after an upgrade: it is warm, so it is kept."""
     record = read_record(paths)
     if record and (note := version_note(record.version)):
         print(f"hearth: {note} · run: hearth stop", file=stream)
