@@ -132,13 +132,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--made-up", action="store_true", help="name things with made-up words only (to learn the vocabulary)"
     )
+    parser.add_argument("--kinds", nargs="+", choices=tuple(MIX), default=tuple(MIX), help="only these (default: all)")
     options = parser.parse_args(arguments)
     rng = random.Random(options.seed)
     words = Words(rng, options.held_out, 1.0 if options.made_up else MADE_UP_SHARE)
     with tempfile.TemporaryDirectory() as scratch, options.target.open("a", encoding="utf-8") as file:
         warm_pytest(Path(scratch))
         for number in range(1, options.count + 1):
-            kind = rng.choices(tuple(MIX), tuple(MIX.values()))[0]
+            kind = rng.choices(options.kinds, [MIX[kind] for kind in options.kinds])[0]
             recording = asyncio.run(play_chore(rng, kind, words, Path(scratch) / "project"))
             if recording:
                 file.write(to_json(kind, recording) + "\n")

@@ -212,6 +212,8 @@ def _value(rng: random.Random, words: Words) -> str:
             str(rng.randint(0, 9)),
             str(rng.randint(10, 999)),
             str(rng.randint(1000, 99999)),
+            # Round numbers are what people write, and repeated digits what a copying model trips over.
+            str(rng.choice((1, 2, 3, 5, 10, 15, 25)) * 10 ** rng.randint(1, 4)),
             str(rng.randint(1, 99) / rng.choice((2, 4, 10))),
             f'"{words.word()}"',
             rng.choice(("True", "False")),
