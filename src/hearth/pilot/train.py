@@ -143,11 +143,11 @@ def stack(batch: list[Example]) -> tuple[Tensor, Tensor]:
     return tokens, weights
 
 
-def rate_at(done: float, step: int, held: float = CONSTANT_SHARE) -> float:
+def rate_at(done: float, step: int, peak: float, held: float) -> float:
     """The learning rate after a share ``done`` of the time, of which ``held`` is spent at the peak."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     fallen = max(0.0, (done - held) / (1 - held))
-    return PEAK_RATE * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * min(1.0, fallen))))
+    return peak * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * min(1.0, fallen))))
 
 
 @torch.no_grad()
@@ -169,7 +169,7 @@ def judge(pilot: Pilot, examples: list[Example]) -> dict[str, float]:
     return scores
 
 
-def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], resume: bool) -> None:
+def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], rate: float, resume: bool) -> None:
     """Train for ``minutes`` of wall time, with a checkpoint and a judgement every few minutes.
 
     ``resume`` starts from the folder's ``pilot.pt`` (its weights; the optimiser starts anew).
@@ -189,7 +189,7 @@ def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], res
     matrices = [p for p in pilot.parameters() if p.dim() == 2]
     vectors = [p for p in pilot.parameters() if p.dim() != 2]
     groups = [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
     log = (folder / "train.log").open("a")
     start = judged = time.monotonic()
     step = seen = 0
@@ -198,7 +198,7 @@ def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], res
         copying = rng.random() < COPY_SHARE
         tokens, weights = stack(copy_batch(shape.vocabulary, rng) if copying else sessions.next_batch())
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(done, step, held)
+            group["lr"] = rate_at(done, step, rate, held)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = forward(tokens[:, :-1])
         losses = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
@@ -256,13 +256,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="peak learning rate")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's pilot.pt")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--heads", type=int, default=6)
     parser.add_argument("--inner", type=int, default=512)
     options = parser.parse_args(arguments)
     shape = {"width": options.width, "heads": options.heads, "inner": options.inner}
-    train(options.folder, options.minutes, options.seed, shape, options.resume)
+    train(options.folder, options.minutes, options.seed, shape, options.rate, options.resume)
     return 0
 
 
