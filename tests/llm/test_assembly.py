@@ -119,3 +119,10 @@ def test_a_chunk_nested_beyond_reason_is_a_failure() -> None:
     outcome = Assembly().add(f'{{"unknown": {deep}}}')
     assert isinstance(outcome, Failed)
     assert "not of the OpenAI dialect" in outcome.reason
+
+
+def test_an_error_as_llama_server_says_it_in_a_stream() -> None:
+    outcome = Assembly().add('{"error":{"code":500,"message":"The model produced output","type":"server_error"}}')
+    assert isinstance(outcome, Failed)
+    assert "The model produced output" in outcome.reason
+    assert "dialect" not in outcome.reason

@@ -65,7 +65,7 @@ class _Chunk(msgspec.Struct):
     usage: _Usage | None = None
     timings: _Timings | None = None
     prompt_progress: _PromptProgress | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
@@ -101,7 +101,7 @@ class Assembly:
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             reason = f"the answer holds a chunk that is not of the OpenAI dialect: {error}: {data[:120]!r}"
             return Failed("engine", reason, "run: hearth logs", partial=self.text)
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if chunk.error is not msgspec.UNSET and bytes(chunk.error) != b"null":
             return failure_from_error(bytes(chunk.error), partial=self.text)
         self._usage = chunk.usage or self._usage
         self._timings = chunk.timings or self._timings
