@@ -10,7 +10,7 @@ import pytest
 from hearth.cli import demo
 from hearth.sandbox.command import CommandResult, PlainShell
 
-FIX = {"path": "orchard/crates.py", "old": "return apples + price", "new": "return apples * price"}
+FIX = {"path": "orchard/market.py", "old": "return pears + coins", "new": "return pears * coins"}
 TESTS = {"command": demo.TESTS}
 
 
@@ -44,12 +44,12 @@ def run_demo(
 
 
 def test_it_shows_the_steps_the_diff_and_the_green_tests(played: list[subprocess.Popen[str]], tmp_path: Path) -> None:
-    calls = (("bash", TESTS), ("grep", {"pattern": "def crate_price"}), ("edit", FIX), ("bash", TESTS))
+    calls = (("bash", TESTS), ("grep", {"pattern": "def sale_value"}), ("edit", FIX), ("bash", TESTS))
     done = run_demo(played, script(tmp_path, *calls))
     assert done.returncode == 0, done.stdout + done.stderr
     shown = done.stdout
     assert "its tests before: 1 failed, 3 passed" in shown
-    assert "  -    return apples + price\n  +    return apples * price\n" in shown
+    assert "  -    return pears + coins\n  +    return pears * coins\n" in shown
     after = shown.split("The tests, run again")[1]
     assert "4 passed" in after
     assert "5 steps in" in after
@@ -65,7 +65,7 @@ def test_the_project_stays_when_it_fails(played: list[subprocess.Popen[str]], tm
     assert "the tests do not pass" in done.stdout
     (kept,) = tmp_path.glob("hearth-demo-*")
     assert f"kept in {kept}" in done.stdout
-    assert (kept / "orchard" / "crates.py").read_text() == demo.PROJECT["orchard/crates.py"]
+    assert (kept / "orchard" / "market.py").read_text() == demo.PROJECT["orchard/market.py"]
 
 
 def test_the_project_stays_when_asked(played: list[subprocess.Popen[str]], tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_the_sample_project_has_one_bug(tmp_path: Path) -> None:
     assert before.code == 1
     assert demo.verdict(before).startswith("1 failed, 3 passed")
     assert demo.changes(tmp_path) == []
-    path = tmp_path / "orchard" / "crates.py"
+    path = tmp_path / "orchard" / "market.py"
     path.write_text(path.read_text().replace(FIX["old"], FIX["new"]))
     assert (await shell.run(demo.TESTS, 60)).code == 0
     assert f"+    {FIX['new']}" in demo.changes(tmp_path)

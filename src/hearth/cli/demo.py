@@ -32,10 +32,10 @@ TESTS = "python3 -m pytest -q --tb=short"
 TESTS_LIMIT_S = 120.0
 
 PROJECT = {
-    "orchard/crates.py": '''\
-"""Crates."""
+    "orchard/market.py": '''\
+"""Market."""
 
-CRATE_SIZE = 24
+BUSHEL = 24
 
 
 def full_crates(apples, size):
@@ -43,9 +43,9 @@ def full_crates(apples, size):
     return apples // size
 
 
-def crate_price(apples, price):
-    """Return apples times price."""
-    return apples + price
+def sale_value(pears, coins):
+    """Return pears times coins."""
+    return pears + coins
 ''',
     "orchard/weather.py": '''\
 """Weather."""
@@ -60,16 +60,16 @@ def warm_days(readings, limit):
     """Keep the readings that are at least limit."""
     return [reading for reading in readings if reading >= limit]
 ''',
-    "tests/test_crates.py": """\
-from orchard.crates import crate_price, full_crates
+    "tests/test_market.py": """\
+from orchard.market import full_crates, sale_value
 
 
 def test_full_crates():
     assert full_crates(50, 24) == 2
 
 
-def test_crate_price():
-    assert crate_price(12, 3) == 36
+def test_sale_value():
+    assert sale_value(12, 3) == 36
 """,
     "tests/test_weather.py": """\
 from orchard.weather import frost_risk, warm_days
@@ -87,7 +87,7 @@ def test_warm_days():
 pythonpath = ["."]
 """,
 }
-"""A project with one bug: ``crate_price`` adds where its docstring and its test say that it multiplies."""
+"""A project with one bug: ``sale_value`` adds where its docstring and its test say that it multiplies."""
 
 NEXT = """\
 What you saw ran on this machine alone: a daemon, an engine process, and the
