@@ -40,15 +40,15 @@ lock: $(DEV)  ## resolve the lock files again after a change of dependencies (ne
 bench: $(DEV)  ## start-up, prompt weight and speed, printed and written to docs/bench.md
 	$(BIN)/python -m bench
 
-pilot: $(DEV)  ## train the model in the package again, from nothing (2.5 hours on 2 cores; in work-pilot/)
+pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on 2 cores; in work-pilot/)
 	$(BIN)/python -m pip install --quiet -e '.[pilot]'
 	@test ! -e work-pilot || { echo "work-pilot is there from an earlier training · move it away" >&2; exit 1; }
 	mkdir work-pilot
 	$(BIN)/python -m hearth.pilot.data work-pilot/vocab.jsonl 200 --made-up --seed 10
 	$(BIN)/python -m hearth.pilot.data work-pilot/held-out.jsonl 120 --held-out --seed 20
-	$(BIN)/python -m hearth.pilot.data work-pilot/train-1.jsonl 6000 --seed 1 & \
-	$(BIN)/python -m hearth.pilot.data work-pilot/train-2.jsonl 6000 --seed 2; wait
-	$(BIN)/python -m hearth.pilot.train work-pilot --minutes 100
+	$(BIN)/python -m hearth.pilot.data work-pilot/train-1.jsonl 7500 --seed 1 & \
+	$(BIN)/python -m hearth.pilot.data work-pilot/train-2.jsonl 7500 --seed 2; wait
+	$(BIN)/python -m hearth.pilot.train work-pilot --minutes 120
 	$(BIN)/python -m hearth.pilot.export work-pilot src/hearth/weights/pilot.gguf
 
 bench-pilot: $(DEV)  ## 200 held-out chores as real sessions; writes docs/pilot.md
