@@ -228,11 +228,13 @@ async def test_a_file_with_a_name_that_is_no_text_spoils_nothing(start: Start) -
 
 async def test_the_list_says_the_context_only_once_it_is_known(start: Start) -> None:
     running = await start()
-    (before,) = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    listed = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    before = next(each for each in listed if each["id"] == "small")
     assert (before["id"], before["context_length"], before["loaded"]) == ("small", None, False)
     assert running.engines == []
     await (await running.chat()).read()
-    (after,) = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    listed = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    after = next(each for each in listed if each["id"] == "small")
     assert (after["context_length"], after["loaded"]) == (32_768, True)
 
 
