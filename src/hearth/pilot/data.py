@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hearth.messages import Message, ToolCall
-from hearth.pilot.oracle import RUN_TESTS, Oracle, Recording
+from hearth.pilot.oracle import RUN_TESTS, Oracle, Recording, SpoiltError
 from hearth.pilot.projects import Kind, make_chore
 from hearth.pilot.words import MADE_UP_SHARE, Words
 from hearth.sandbox.command import QUIET, CommandResult, Shell
@@ -32,6 +32,8 @@ from hearth.workspace.files import Workspace
 
 MIX: dict[Kind, int] = {"fix": 24, "rename": 28, "constant": 34, "explain": 12, "other": 2}
 """Sessions of each kind in a hundred. Those with long ways are rarer: what counts is how many tokens a kind gets."""
+KIN_SHARE = 0.25
+"""Share of names that share a word or a beginning with another one of the project, in training."""
 PLUGINS_SHARE = 0.06
 """Share of sessions whose pytest loads the plugins that happen to be installed: their warnings are met in real use."""
 
@@ -89,7 +91,10 @@ async def play_chore(rng: random.Random, kind: Kind, words: Words, folder: Path)
     try:
         shell = ForkedPytest(folder, plugins=rng.random() < PLUGINS_SHARE)
         oracle = Oracle(chore, make_toolbox(folder, shell), rng)
-        recording = await oracle.play()
+        try:
+            recording = await oracle.play()
+        except SpoiltError:
+            return None
         return recording if chore.is_done(folder, recording.messages[-1].content) else None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -135,7 +140,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kinds", nargs="+", choices=tuple(MIX), default=tuple(MIX), help="only these (default: all)")
     options = parser.parse_args(arguments)
     rng = random.Random(options.seed)
-    words = Words(rng, options.held_out, 1.0 if options.made_up else MADE_UP_SHARE)
+    words = Words(
+        rng, options.held_out, 1.0 if options.made_up else MADE_UP_SHARE, 0.0 if options.held_out else KIN_SHARE
+    )
     with tempfile.TemporaryDirectory() as scratch, options.target.open("a", encoding="utf-8") as file:
         warm_pytest(Path(scratch))
         for number in range(1, options.count + 1):

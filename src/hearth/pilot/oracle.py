@@ -1,6 +1,7 @@
 """Plays a chore as it should be done, through the real tools, and records every message.
 
-Now and then it slips (a misspelt name, a wrong guess) and recovers; the slip itself is marked as not to be learnt.
+Now and then it slips (a misspelt name, the wrong file, a wrong value, the same failing call again) and recovers; the
+slip itself is marked as not to be learnt.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from hearth.tools.toolbox import Toolbox
 RUN_TESTS = "python3 -m pytest -q --tb=short"
 READ_LINES = 7
 """Lines that are read of a function: as many as the longest of the generated ones has."""
-SLIP_SHARE = 0.08
-"""Share of sessions with a slip in them."""
+SLIPS = (86, 9, 5)
+"""Of a hundred sessions, how many have no, one and two slips at most."""
+
+
+class SpoiltError(Exception):
+    """A slip had an effect that the oracle does not know how to undo: the session is thrown away."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,7 @@ class Oracle:
         self._chore = chore
         self._toolbox = toolbox
         self._rng = rng
-        self._slips = rng.random() < SLIP_SHARE
+        self._slips = rng.choices(range(len(SLIPS)), SLIPS)[0]
         self.recording = Recording([Message("system", PILOT.system), Message("user", chore.prompt)])
 
     async def play(self) -> Recording:
@@ -71,14 +76,16 @@ class Oracle:
 
     def _slip_now(self, chance: float = 0.35) -> bool:
         if self._slips and self._rng.random() < chance:
-            self._slips = False
+            self._slips -= 1
             return True
         return False
 
     def _misspell(self, text: str) -> str:
-        places = [index for index, letter in enumerate(text) if letter.isalpha()]
+        places = [index for index, letter in enumerate(text) if letter.isalnum()]
         index = self._rng.choice(places)
-        letter = self._rng.choice("abcdefghijklmnopqrstuvwxyz")
+        letters = "0123456789" if text[index].isdigit() else "abcdefghijklmnopqrstuvwxyz"
+        letter = self._rng.choice(letters)
+        letter = letter.upper() if text[index].isupper() else letter
         kind = self._rng.randrange(3)
         return text[:index] + ("" if kind == 0 else letter) + text[index + (1 if kind < 2 else 0) :]
 
@@ -92,16 +99,37 @@ class Oracle:
         found = await self._grep(f"def {name}")
         path, line, _ = found.split(":", 2)
         if self._slip_now():
-            misspelt = self._misspell(path)
+            misspelt = self._mistake_path(path)
             await self._call(write_call("read", path=misspelt, offset=int(line), limit=READ_LINES), learn=False)
         await self._call(write_call("read", path=path, offset=int(line), limit=READ_LINES))
 
+    def _mistake_path(self, path: str) -> str:
+        others = [other for other in self._chore.files if other != path and other.endswith(".py")]
+        return self._rng.choice(others) if others and self._rng.random() < 0.5 else self._misspell(path)
+
     async def _edit(self, path: str, old: str, new: str, **more: bool) -> str:
         if self._slip_now(0.6):
-            misspelt = self._misspell(old)
-            if misspelt not in "".join(self._chore.files.values()):
-                await self._call(write_call("edit", path=path, old=misspelt, new=new, **more), learn=False)
+            await self._fail_to_edit(path, old, new, **more)
         return await self._call(write_call("edit", path=path, old=old, new=new, **more))
+
+    async def _fail_to_edit(self, path: str, old: str, new: str, **more: bool) -> None:
+        """An edit that is refused, now and then more than once: greedy decoding likes to say the same again."""
+        kind = self._rng.choice(("old", "old", "old", "path", "same"))
+        if kind == "old":
+            call = write_call("edit", path=path, old=self._misspell(old), new=new, **more)
+        elif kind == "path":
+            call = write_call("edit", path=self._misspell(path), old=old, new=new, **more)
+        else:
+            call = write_call("edit", path=path, old=old, new=old, **more)
+        for _ in range(self._rng.choice((1, 1, 2, 3))):
+            result = await self._call(call, learn=False)
+            if not result.startswith("not edited"):
+                raise SpoiltError
+
+    async def _edit_wrongly(self, path: str, old: str, new: str, wrong: str, **more: bool) -> None:
+        """An edit that goes through with a wrong text, seen in its result and mended."""
+        await self._call(write_call("edit", path=path, old=old, new=wrong, **more), learn=False)
+        await self._call(write_call("edit", path=path, old=wrong, new=new, **more))
 
     async def _fix(self) -> None:
         output = await self._call(write_call("bash", command=RUN_TESTS))
@@ -142,7 +170,10 @@ class Oracle:
         found = await self._grep(old)
         paths = list(dict.fromkeys(line.split(":", 1)[0] for line in found.splitlines()))
         for path in paths:
-            await self._edit(path, old, new, all=True)
+            if self._slip_now(0.2):
+                await self._edit_wrongly(path, old, new, self._misspell(new), all=True)
+            else:
+                await self._edit(path, old, new, all=True)
         await self._call(write_call("grep", pattern=old))
         self._say(f"Renamed {old} to {new} in {len(paths)} {'file' if len(paths) == 1 else 'files'}.")
 
@@ -150,7 +181,14 @@ class Oracle:
         facts = self._chore.facts
         name, before, after = facts["name"], facts["before"], facts["after"]
         await self._grep(name)
-        await self._edit(facts["path"], f"{name} = {before}", f"{name} = {after}")
+        current, wanted = f"{name} = {before}", f"{name} = {after}"
+        if self._slip_now(0.5):
+            wrong = f"{name} = {self._misspell(after)}"
+            if wrong not in (current, wanted):
+                await self._edit_wrongly(facts["path"], current, wanted, wrong)
+                self._say(f"Set {name} to {after} in {facts['path']}.")
+                return
+        await self._edit(facts["path"], current, wanted)
         self._say(f"Set {name} to {after} in {facts['path']}.")
 
     async def _explain(self) -> None:

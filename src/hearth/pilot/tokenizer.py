@@ -2,13 +2,16 @@
 
 The merges are learnt with digits, single ``_`` and the space before a word set apart: so a name is spelt with the same
 pieces wherever it stands, after a space, a quote or a slash, and can be copied piece by piece. (With the space inside
-the first piece, the first piece was what went wrong.) Encoding then uses plain GPT-2 splitting, which is what the
-engine does for a GGUF of tokenizer type ``gpt2``.
+the first piece, the first piece was what went wrong.) Constants are names in capitals, so capitals have merges of
+their own, and two digits are one piece: single letters and digits repeat within a word, and a repeated piece is where
+a copy goes astray. Encoding then uses plain GPT-2 splitting, which is what the engine does for a GGUF of tokenizer
+type ``gpt2``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,7 +23,9 @@ CONTROL = (START, END)
 """Never shown as text."""
 SPELT = (CALL, CALL_END)
 """One token each, shown as text: the engine's parser looks for them."""
-VOCABULARY = 768
+VOCABULARY = 1024
+_NAME = re.compile(r"(?<![A-Za-z_])(?!test_)[a-z]+(?:_[a-z]+)+(?![A-Za-z_])")
+_DIGIT_PAIRS = [(first, second) for first in "0123456789" for second in "0123456789"]
 
 
 def learn_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Tokenizer:
@@ -29,7 +34,7 @@ def learn_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Tokenizer:
     apart = pre_tokenizers.Split(Regex("[0-9]|(?<!_)_(?!_)| (?=[A-Za-z])"), "isolated")
     learner.pre_tokenizer = pre_tokenizers.Sequence([apart, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(CONTROL) - len(SPELT),
+        vocab_size=size - len(CONTROL) - len(SPELT) - len(_DIGIT_PAIRS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -38,7 +43,10 @@ def learn_tokenizer(texts: Iterable[str], size: int = VOCABULARY) -> Tokenizer:
     learner.train_from_iterator((piece for text in texts for piece in _split(text, marks)), trainer)
     learned = json.loads(learner.to_str())["model"]
     merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in learned["merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab=learned["vocab"], merges=merges))
+    vocabulary = learned["vocab"]
+    for pair in _DIGIT_PAIRS:
+        vocabulary["".join(pair)] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[*merges, *_DIGIT_PAIRS]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
@@ -53,4 +61,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
 def _split(text: str, marks: list[str]) -> list[str]:
     for mark in marks:
         text = text.replace(mark, "\0")
-    return [piece for piece in text.split("\0") if piece]
+    pieces = [piece for piece in text.split("\0") if piece]
+    # The same names in capitals, so that the capitals' merges are as many and as long.
+    return pieces + [" ".join(_NAME.findall(piece)).upper() for piece in pieces]

@@ -34,8 +34,9 @@ COPY_SHARE = 1 / 6
 BATCH_TOKENS = 4600
 POOL = 96
 """Sessions that are sorted by length before they are cut into batches."""
-LONGEST = 4096
-PEAK_RATE = 2e-3
+LONGEST = 3072
+PEAK_RATE = 6e-3
+"""Loss after 300 steps: 0.77 at 2e-3, 0.53 at 4e-3, 0.47 at 8e-3; Muon at its best of three rates 0.48."""
 WARM_UP_STEPS = 100
 CONSTANT_SHARE = 0.3
 """Share of the time at the peak rate; then it falls as a cosine. A resumed training holds the peak a tenth of it."""
@@ -121,12 +122,16 @@ class Sessions:
 
 
 def copy_batch(vocabulary: int, rng: random.Random) -> list[Example]:
-    """Random tokens, said twice: the second time counts."""
+    """Random tokens, said twice: the second time counts.
+
+    Half of the texts are of few different tokens, as numbers are: where to go on is then told by more than the last.
+    """
     length = int(math.exp(rng.uniform(math.log(8), math.log(400))))
     count = max(1, BATCH_TOKENS // (2 * length + 1) // 2)
     batch = []
     for _ in range(count):
-        text = [rng.randrange(vocabulary - 4) for _ in range(length)]
+        few = rng.sample(range(vocabulary - 4), min(vocabulary - 4, max(4, length // rng.choice((2, 3, 4)))))
+        text = rng.choices(few if rng.random() < 0.5 else range(vocabulary - 4), k=length)
         tokens = [*text, vocabulary - 1, *text]
         batch.append(Example("copy", tokens, [0.0] * (length + 1) + [1.0] * length, []))
     return batch
@@ -220,7 +225,7 @@ def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], rat
                 per_s=round(seen / spent),
                 loss=round(smooth, 4),
             )
-        if time.monotonic() - judged > 300:
+        if time.monotonic() - judged > 600:
             _save(folder, pilot, shape)
             scores = {name: round(score, 3) for name, score in judge(pilot, held_out).items()}
             _write(log, step=step, sessions=len(sessions.examples), **scores)

@@ -59,12 +59,23 @@ def harvest_lexicon() -> tuple[str, ...]:
 
 
 class Words:
-    """Draws words of one side. ``held_out`` draws those that training has never seen."""
+    """Draws words of one side. ``held_out`` draws those that training has never seen.
 
-    def __init__(self, rng: random.Random, held_out: bool = False, made_up_share: float = MADE_UP_SHARE) -> None:
+    ``kin_share`` of the fresh names share a word, or the beginning of one, with a name that is taken: what begins
+    alike is what a copying model mixes up, and it has to practise that.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        held_out: bool = False,
+        made_up_share: float = MADE_UP_SHARE,
+        kin_share: float = 0.0,
+    ) -> None:
         self._rng = rng
         self._held_out = held_out
         self._made_up_share = made_up_share
+        self._kin_share = kin_share
         self._lexicon = [word for word in harvest_lexicon() if is_held_out(word) == held_out]
 
     def word(self) -> str:
@@ -85,9 +96,22 @@ class Words:
         """A name that is not part of a taken one, nor the other way round, so that text search finds only it."""
         while True:
             name = self.name(most, weights)
+            if taken and self._kin_share and self._rng.random() < self._kin_share:
+                name = self._make_kin(name, taken)
             if len(name) > 2 and not any(name in other or other in name for other in taken):
                 taken.add(name)
                 return name
+
+    def _make_kin(self, name: str, taken: set[str]) -> str:
+        other = self._rng.choice(self._rng.choice(sorted(taken)).split("_"))
+        parts = name.split("_")
+        if len(parts) > 1 and self._rng.random() < 0.5:
+            parts[self._rng.randrange(len(parts))] = other
+            return "_".join(parts)
+        word = other[: self._rng.randint(2, 5)] + parts[0][self._rng.randint(1, 3) :]
+        if len(word) > 10 or word in _RESERVED or is_held_out(word) != self._held_out:
+            return name
+        return "_".join([word, *parts[1:]])
 
     def _make_up(self) -> str:
         syllables = self._rng.choices((1, 2, 3), (3, 6, 1))[0]
