@@ -54,6 +54,20 @@ async def test_the_oracle_does_its_chore_through_the_real_tools(kind: Kind, tmp_
         assert (kind_again, messages, learn) == (kind, recording.messages, recording.learn)
 
 
+@pytest.mark.parametrize("kind", ["rename", "constant"])
+async def test_after_its_slips_the_chore_is_done_all_the_same(kind: Kind, tmp_path: Path) -> None:
+    said: set[str] = set()
+    for seed in range(150):
+        rng = random.Random(seed)
+        recording = await play_chore(rng, kind, Words(rng), tmp_path / str(seed))
+        if recording is None or all(recording.learn[2::2]):
+            continue
+        for message, learnt in zip(recording.messages[2::2], recording.learn[2::2], strict=True):
+            if not learnt:
+                said.add(recording.messages[recording.messages.index(message) + 1].content.split(":")[0].split()[0])
+    assert {"not", "edited"} <= said
+
+
 async def test_the_forked_test_run_says_what_the_real_one_says(tmp_path: Path) -> None:
     rng = random.Random(3)
     chore = make_chore(rng, "fix", Words(rng))

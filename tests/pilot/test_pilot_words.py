@@ -25,12 +25,24 @@ def test_both_sides_are_rich() -> None:
     assert 0.05 < len(held_out) / len(lexicon) < 0.2
 
 
-@given(st.integers(0, 10_000))
+@given(st.integers(0, 10_000), st.sampled_from((0.0, 0.5)))
 @settings(max_examples=30, deadline=None)
-def test_fresh_names_do_not_meet(seed: int) -> None:
-    words, taken = Words(random.Random(seed)), set()
+def test_fresh_names_do_not_meet(seed: int, kin_share: float) -> None:
+    words, taken = Words(random.Random(seed), kin_share=kin_share), set()
     names = [words.fresh_name(taken) for _ in range(30)]
     assert not [(a, b) for a in names for b in names if a is not b and a in b]
+
+
+@given(st.integers(0, 10_000), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_kin_share_words_and_beginnings_and_stay_on_their_side(seed: int, held_out: bool) -> None:
+    def shared(kin_share: float) -> int:
+        words, taken = Words(random.Random(seed), held_out, kin_share=kin_share), set()
+        parts = [part for _ in range(30) for part in words.fresh_name(taken).split("_")]
+        assert all(is_held_out(part) == held_out for part in parts)
+        return len(parts) - len({part[:4] for part in parts})
+
+    assert shared(0.9) > shared(0.0)
 
 
 @given(st.integers(0, 100_000), st.booleans())
