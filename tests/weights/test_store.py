@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import gguf_models
-from hearth.errors import ModelUnavailable
+from hearth.errors import ModelUnavailable, StateError, UsageError
+from hearth.weights.manifest import Origin, StoredFile
 from hearth.weights.store import ModelCard, Store
 
 
@@ -117,3 +118,133 @@ def test_the_chosen_model_is_listed_by_its_path(tmp_path: Path, pilot: Path) -> 
 
 def test_a_path_that_cannot_be_is_a_card_without_a_file(tmp_path: Path, pilot: Path) -> None:
     assert Store(tmp_path / "models", pilot).resolve("/a\0b.gguf").size_bytes == 0
+
+
+def publish(store: Store, name: str, *files: str, content: bytes = b"GGUF") -> Path:
+    """A fetched model of these files; returns the folder where they lie now."""
+    incoming = store.incoming / f"of-{len(list(store.manifests()))}"
+    incoming.mkdir(parents=True)
+    for file in files:
+        (incoming / file).write_bytes(content)
+    roles = ["mmproj" if file.startswith("mmproj") else "model" for file in files]
+    stored = [StoredFile(file, len(content), role=role) for file, role in zip(files, roles, strict=True)]  # type: ignore[arg-type]  # a Literal
+    return store.folder_of(store.publish(name, Origin("hub", "owner/name"), incoming, stored))
+
+
+def test_fetched_models_are_listed_by_their_names(tmp_path: Path, pilot: Path) -> None:
+    models = tmp_path / "models"
+    (models / "loose.gguf").write_bytes(b"GGUF")
+    (models / "zeta:1.gguf").write_bytes(b"the loose file of a name that a fetched model has")
+    store = Store(models, pilot)
+    folder = publish(store, "gpt-oss:20b", "gpt-oss-20b-F16.gguf", "mmproj-F16.gguf")
+    publish(store, "zeta:1", "zeta.gguf")
+    assert [card.name for card in store.cards()] == ["pilot", "gpt-oss:20b", "loose", "zeta:1"]
+    card = store.resolve("gpt-oss:20b")
+    assert card.path == folder / "gpt-oss-20b-F16.gguf"
+    assert (card.size_bytes, card.description, card.more_parts) == (4, "from owner/name", ())
+    assert card.changed_ns == card.path.stat().st_mtime_ns
+    assert store.resolve("zeta:1").path.name == "zeta.gguf"
+    assert store.cards()[1] == card
+
+
+def test_a_fetched_model_in_parts(tmp_path: Path, pilot: Path) -> None:
+    store = Store(tmp_path / "models", pilot)
+    names = [f"big-{number:05}-of-00003.gguf" for number in (3, 1, 2)]
+    folder = publish(store, "big", *names)
+    card = store.resolve("big")
+    assert card.path == folder / names[1]
+    assert card.more_parts == (folder / names[0], folder / names[2])
+    assert (card.size_bytes, card.description) == (12, "from owner/name, 3 parts")
+
+
+def test_a_file_that_is_gone_or_cut_is_an_error_with_what_mends_it(tmp_path: Path, pilot: Path) -> None:
+    store = Store(tmp_path / "models", pilot)
+    path = publish(store, "m", "m.gguf", "mmproj-F16.gguf") / "mmproj-F16.gguf"
+    path.write_bytes(b"GG")
+    with pytest.raises(ModelUnavailable, match="has 2 bytes instead of 4 · run: hearth models pull m"):
+        store.resolve("m")
+    path.unlink()
+    with pytest.raises(ModelUnavailable, match="is gone"):
+        store.resolve("m")
+    assert "is gone" in store.cards()[1].description
+
+
+def test_a_file_taken_in_place_that_vanished_or_changed(tmp_path: Path, pilot: Path) -> None:
+    blob = tmp_path / "blob"
+    blob.write_bytes(b"GGUF")
+    store = Store(tmp_path / "models", pilot)
+    kept = StoredFile("m.gguf", 4, path=str(blob), how="reference", changed_ns=blob.stat().st_mtime_ns)
+    store.publish("m", Origin("import", str(tmp_path), "ollama"), None, [kept])
+    assert store.resolve("m").path == blob
+    os.utime(blob, ns=(1, 1))
+    with pytest.raises(ModelUnavailable, match="was changed since it was imported") as caught:
+        store.resolve("m")
+    assert "ollama" in caught.value.what
+    blob.unlink()
+    with pytest.raises(ModelUnavailable, match="is gone") as caught:
+        store.resolve("m")
+    assert "hearth models import m, or: hearth models remove m" in caught.value.fix
+
+
+def test_a_damaged_manifest_is_told_and_the_other_models_work(tmp_path: Path, pilot: Path) -> None:
+    store = Store(tmp_path / "models", pilot)
+    for name in ("bad", "good"):
+        publish(store, name, f"{name}.gguf")
+    manifest = tmp_path / "models" / "manifests" / "bad.json"
+    manifest.write_bytes(b'{"version": 1')
+    assert [card.name for card in store.cards()] == ["pilot", "good"]
+    assert [str(manifest) in error.what for error in store.damaged()] == [True]
+    with pytest.raises(StateError, match=r"bad\.json is damaged"):
+        store.resolve("bad")
+    assert store.resolve("good").size_bytes == 4
+    assert store.resolve("pilot").path == pilot
+
+
+def test_a_models_folder_full_of_nonsense_leaves_the_pilot(tmp_path: Path, pilot: Path) -> None:
+    (tmp_path / "models" / "manifests").write_bytes(b"no folder")
+    store = Store(tmp_path / "models", pilot)
+    assert [card.name for card in store.cards()] == ["pilot"]
+    assert store.damaged()
+    assert store.resolve("pilot").path == pilot
+
+
+@pytest.mark.parametrize("name", ["\udcff", "x" * 1000, "\0", "."])
+def test_a_text_that_cannot_be_a_name_is_no_model(tmp_path: Path, pilot: Path, name: str) -> None:
+    with pytest.raises(ModelUnavailable, match="there is no model"):
+        Store(tmp_path / "models", pilot).resolve(name)
+
+
+def test_a_loaded_model_is_not_removed(tmp_path: Path, pilot: Path) -> None:
+    store = Store(tmp_path / "models", pilot)
+    path = publish(store, "m", "m.gguf") / "m.gguf"
+    for in_use in ("m", str(path)):
+        with pytest.raises(StateError, match="model m is loaded · run: hearth stop"):
+            store.remove("m", {in_use})
+    assert store.remove("m", {"another"}).freed_bytes == 4
+    assert [card.name for card in store.cards()] == ["pilot"]
+    with pytest.raises(ModelUnavailable, match="there is no model 'm'"):
+        store.remove("m")
+
+
+def test_what_cannot_be_removed(tmp_path: Path, pilot: Path) -> None:
+    store = Store(tmp_path / "models", pilot)
+    for name in ("pilot", str(pilot)):
+        with pytest.raises(UsageError):
+            store.remove(name)
+    assert pilot.exists()
+
+
+def test_a_loose_model_is_removed_with_its_parts_and_a_link_without_its_file(tmp_path: Path, pilot: Path) -> None:
+    models = tmp_path / "models"
+    for number in (1, 2):
+        (models / f"big-{number:05}-of-00003.gguf").write_bytes(b"x" * 10)
+    (tmp_path / "elsewhere.gguf").write_bytes(b"x" * 7)
+    (models / "linked.gguf").symlink_to(tmp_path / "elsewhere.gguf")
+    store = Store(models, pilot)
+    with pytest.raises(StateError, match="is loaded"):
+        store.remove("big", ["big"])
+    assert store.remove("big").freed_bytes == 20
+    removed = store.remove("linked")
+    assert (removed.freed_bytes, removed.kept_bytes) == (0, 7)
+    assert (tmp_path / "elsewhere.gguf").exists()
+    assert [card.name for card in store.cards()] == ["pilot"]
