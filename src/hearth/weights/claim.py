@@ -1,0 +1,87 @@
+"""One process at a time fetches a model: a lock that says who has it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hearth.errors import StateError
+
+_LOOK_S = 0.2
+
+
+@contextmanager
+def claimed(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the lock of this file, which the kernel gives back when the process dies; yields whether it had to wait.
+
+    While another process has it: ``tell`` is told once who, and it waits; without ``wait`` StateError says so. The
+    file is removed in the end.
+    """
+    descriptor, waited = _open(path), False
+    try:
+        while not _take(path, descriptor):
+            if not wait:
+                raise StateError(f"this model is being fetched already{_who(path)}", "wait for it, or end it")
+            if not waited:
+                tell(f"waiting: another process fetches it already{_who(path)}")
+            waited = True
+            time.sleep(_LOOK_S)
+            if not _same(path, descriptor):
+                os.close(descriptor)
+                descriptor = _open(path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield waited
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a living process holds the lock of this file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _take(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(f"cannot open {path}: {error.strerror}", f"run: chmod u+rwx {path.parent}") from error
+
+
+def _take(path: Path, descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StateError(f"cannot lock {path}: {error.strerror}", "keep the models on a local disk") from error
+    # Whoever had it may have removed the file between our opening and our locking: then this lock guards nothing.
+    return _same(path, descriptor)
+
+
+def _same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _who(path: Path) -> str:
+    try:
+        pid = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return f" (process {pid})" if pid.isdecimal() else ""
