@@ -35,15 +35,25 @@ AGENTS_LINES = 120
 PLACES = {
     "aiohttp": ("gateway/*", "runtime/*"),
     "gguf": ("pilot/*",),
+    "huggingface_hub": ("weights/hub.py",),
     "numpy": ("pilot/*",),
+    "pynvml": ("weights/gpu_nvidia.py",),
     "regex": ("tools/grep.py",),
     "rich": ("cli/live.py",),
     "starlette": (),
     "tokenizers": ("pilot/*",),
     "torch": ("pilot/*",),
+    "truststore": ("weights/wire.py",),
     "uvicorn": ("gateway/*",),
-    "xllamacpp": ("runtime/worker.py",),
-    "subprocess": ("ops/*", "pilot/evaluate.py", "runtime/process.py", "sandbox/*", "workspace/snapshots.py"),
+    "xllamacpp": ("runtime/worker.py", "runtime/probe_worker.py"),
+    "subprocess": (
+        "ops/*",
+        "pilot/evaluate.py",
+        "runtime/process.py",
+        "sandbox/*",
+        "weights/system_text.py",
+        "workspace/snapshots.py",
+    ),
 }
 """Where a library may be imported at all. A library that is not listed may be imported everywhere."""
 
@@ -56,6 +66,12 @@ LATE_IMPORTS = {
     ("cli/serve.py", "uvloop"),
     # The extra that only training needs.
     ("pilot/data.py", "pytest"),
+    # Only what is fetched from the hub pays for its library, and for the system's certificates.
+    ("weights/hub.py", "huggingface_hub"),
+    ("weights/hub.py", "huggingface_hub.utils"),
+    ("weights/wire.py", "truststore"),
+    # Only where there is such a card.
+    ("weights/gpu_nvidia.py", "pynvml"),
     # A session that does not search does not pay for it.
     ("tools/grep.py", "regex"),
 }
