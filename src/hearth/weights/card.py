@@ -107,7 +107,7 @@ def _trouble(file: StoredFile, folder: Path) -> str:
     """What is wrong with it, in words; empty when nothing is. Its content is not looked at."""
     path = path_of(file, folder)
     size, changed_ns = measure(path)
-    if changed_ns == 0:
+    if (size, changed_ns) == (0, 0):
         return f"{path} is gone"
     if size != file.size_bytes:
         return f"{path} has {size:,} bytes instead of {file.size_bytes:,}"

@@ -121,6 +121,10 @@ class Store:
         """Where those files of the model lie that have no path of their own."""
         return self._shelf.folder_of(manifest)
 
+    def path_of(self, manifest: Manifest) -> Path:
+        """The file that an engine is given, there or not."""
+        return self._card(manifest).path
+
     def publish(self, name: str, origin: Origin, incoming: Path | None, files: Sequence[StoredFile]) -> Manifest:
         """Make the model be there: its whole files in ``incoming``, a folder below ``self.incoming``, move in, and an
         earlier model of this name goes. ``incoming`` is None when all files are references.
