@@ -111,6 +111,7 @@ class HubServer:
         self.sent_bytes = 0
         self.when_sent: tuple[int, Callable[[], None]] | None = None
         self.next_page_host = ""
+        self.pace_s = 0.0
         self.loops = False
         self._lock = threading.Lock()
         self._servers = [_Server(("127.0.0.1", 0), handler, self) for handler in (_Hub, _Storage)]
@@ -239,7 +240,8 @@ class _Hub(_Handler):
     host = "hub"
 
     def answer(self) -> None:
-        if self.hub.faults.strikes("hub_error"):
+        # Not the list of files: huggingface_hub sleeps for seconds before it asks for that again.
+        if "/tree/" not in self.path and self.hub.faults.strikes("hub_error"):
             return self.refuse(500, message="Internal Error - We're working hard to fix this as soon as possible!")
         parts = urlsplit(self.path)
         path = unquote(parts.path)
@@ -382,6 +384,8 @@ class _Storage(_Handler):
             self.note.sent += step
             self.hub.count(step)
             at += step
+            if self.hub.pace_s:
+                time.sleep(self.hub.pace_s)
             if slow:
                 time.sleep(0.0005)
                 slow = at < 20_000

@@ -72,7 +72,8 @@ class Hub:
         self._prepare(library)
         info = self._try(library, repo, lambda: client.model_info(repo, revision=revision or None, timeout=_TIMEOUT_S))
         commit = info.sha
-        tree = self._try(library, repo, lambda: list(client.list_repo_tree(repo, revision=commit, recursive=True)))
+        # For lists of several pages the library tries again by itself, for about 20 s.
+        tree = self._try(library, repo, lambda: list(client.list_repo_tree(repo, revision=commit, recursive=True)), 1)
         return Snapshot(repo, commit, tuple(_hub_file(entry) for entry in tree if hasattr(entry, "size")))
 
     def plan(
@@ -171,9 +172,9 @@ class Hub:
         hooks = client.event_hooks.setdefault("request", [])
         hooks[:] = [*(hook for hook in hooks if not isinstance(hook, _TokenGuard)), _TokenGuard(self._access)]
 
-    def _try(self, library: SimpleNamespace, repo: str, ask: Callable[[], Any]) -> Any:
+    def _try(self, library: SimpleNamespace, repo: str, ask: Callable[[], Any], tries: int = _TRIES) -> Any:
         """What ``ask`` returns; tried again for what may pass, turned into our errors for what will not."""
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, tries + 1):
             try:
                 return ask()
             except library.errors.HFValidationError as error:
@@ -183,11 +184,11 @@ class Hub:
                 if found := refusal(status, code, repo, self._access):
                     raise found from error
                 why = f"it answers {status}" if status else _short(error)
-                if attempt == _TRIES or (status and status not in (408, 429) and status < 500):
+                if attempt == tries or (status and status not in (408, 429) and status < 500):
                     raise self._unreachable(why) from error
             except Exception as error:
                 # Its transport is a library of its own, whose errors share no base with ours.
-                if attempt == _TRIES:
+                if attempt == tries:
                     raise self._unreachable(_short(error)) from error
             self._pause(2.0 ** (attempt - 1))
         raise AssertionError("the last try returns or raises")

@@ -20,7 +20,6 @@ from hearth.weights.ranged import Asker, Changed, NoRanges
 from hearth.weights.wire import Access, Broken
 
 MIB = 1 << 20
-_TICK_S = 0.2
 _SMALLEST_READ = 64 << 10
 _LARGEST_READ = 1 * MIB
 _LONGEST_WAIT_S = 60.0
@@ -32,9 +31,8 @@ _STALLED = 2.0
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """How a file is fetched. ``tries`` failures in a row without a new byte end it; the wait between them starts at
-    ``backoff_s`` and doubles. At the latest after ``sync_bytes`` or ``sync_s`` what arrived is durable.
-
-    ``write`` writes at an offset like ``os.pwrite``.
+    ``backoff_s`` and doubles. Each ``tick_s`` it is looked how far it is; then, at the latest after ``sync_bytes`` or
+    ``sync_s``, what arrived is made durable. ``write`` writes at an offset like ``os.pwrite``.
     """
 
     connections: int = 4
@@ -44,6 +42,7 @@ class Tuning:
     tries: int = 10
     backoff_s: float = 0.5
     timeout_s: float = 30.0
+    tick_s: float = 0.2
     write: Callable[[int, memoryview, int], int] = os.pwrite
 
 
@@ -115,7 +114,7 @@ class Transfer:
 
     def _watch(self) -> None:
         saved, saved_s = self._done.total, time.monotonic()
-        while not self._over.wait(_TICK_S):
+        while not self._over.wait(self._tuning.tick_s):
             there, now_s = self._done.total, time.monotonic()
             self._tick(there)
             self._cut_stalled(now_s)
