@@ -15,6 +15,11 @@ class KvGroup:
     value_length: int
     window: int = 0
 
+    @property
+    def elements(self) -> int:
+        """Elements that one layer keeps of one token."""
+        return self.kv_heads * (self.key_length + self.value_length)
+
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
@@ -32,9 +37,15 @@ class Recurrent:
 class ModelShape:
     """What fit needs to know. A latent cache (MLA) is a group of one head with ``value_length`` 0.
 
-    ``layers`` are all blocks of the model, without those that only predict further tokens (``nextn_layers``).
-    ``experts`` is 0 for a dense model. ``tied`` says that the output matrix is the embedding.
-    ``expert_bytes`` of the file are matrices of experts, ``embedding_bytes`` the token embedding; 0 when unknown.
+    ``layers`` are all blocks of the model, without those that only predict further tokens (``nextn_layers``); ``kv``
+    leaves those out too, and layers that use another's cache. ``experts`` is 0 for a dense model. ``tied`` says that
+    the output matrix is the embedding.
+
+    Of the file, 0 when unknown: ``tensor_bytes`` are weights; of them ``expert_bytes`` matrices of experts,
+    ``embedding_bytes`` the token embedding, ``lookup_bytes`` further tables that are only looked up and therefore stay
+    in the RAM (Gemma's embeddings for each layer), ``nextn_bytes`` the blocks that predict further tokens.
+    ``embedding_kind`` is the embedding's tensor type, -1 when unknown. ``feed_forward`` and ``expert_feed_forward``
+    are the inner widths, 0 when unknown.
     """
 
     architecture: str
@@ -51,3 +62,9 @@ class ModelShape:
     tied: bool = False
     expert_bytes: int = 0
     embedding_bytes: int = 0
+    tensor_bytes: int = 0
+    lookup_bytes: int = 0
+    nextn_bytes: int = 0
+    embedding_kind: int = -1
+    feed_forward: int = 0
+    expert_feed_forward: int = 0
