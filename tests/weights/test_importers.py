@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -345,38 +346,37 @@ def test_what_is_no_place_is_told(tmp_path: Path) -> None:
         assert ["Not a directory" in line for line in lines] == [True]
 
 
-def test_a_folder_that_may_not_be_read_is_told_and_the_others_are_scanned(tmp_path: Path, ollama: Ollama) -> None:
-    folder = tmp_path / "mine"
+def test_a_folder_that_may_not_be_read_is_told_and_the_others_are_scanned(tmp_path: Path, home: Path) -> None:
+    folder = home / "mine"
     for name in ("closed", "open"):
         (folder / name).mkdir(parents=True)
         (folder / name / f"{name}.gguf").write_bytes(gguf(tmp_path))
-    (folder / "closed").chmod(0)
-    (ollama.root / "blobs").chmod(0)
+    made = Ollama(home / "ollama")
+    made.model("registry.ollama.ai/library/tiny/latest", ("model", gguf(tmp_path)))
+    shut = (folder / "closed", made.root / "blobs")
+    for path in shut:
+        path.chmod(0)
 
     def look() -> None:
         lines: list[str] = []
-        models = named([Place("ollama", ollama.root), Place("folder", folder)], lines)
+        models = named([Place("ollama", made.root), Place("folder", folder)], lines)
         assert set(models) == {"open"}
-        for path in (folder / "closed", ollama.root / "blobs"):
+        for path in shut:
             assert [line for line in lines if str(path) in line and "Permission denied" in line]
-        places = usual_places({"OLLAMA_MODELS": str(folder / "closed")}, tmp_path, tmp_path)
+        places = usual_places({"OLLAMA_MODELS": str(folder / "closed")}, home, home)
         assert places == [Place("ollama", folder / "closed")]
 
-    as_ordinary_user(look, tmp_path)
-    for path in (folder / "closed", ollama.root / "blobs"):
+    home.chmod(0o755)
+    as_ordinary_user(look)
+    for path in shut:
         path.chmod(0o700)
 
 
-def as_ordinary_user(look: object, tmp_path: Path) -> None:
+def as_ordinary_user(look: Callable[[], None]) -> None:
     """Run it where permissions count: root may read everything, so a child gives that up."""
-    assert callable(look)
     if os.getuid() != 0:
         look()
         return
-    for path in (tmp_path, *tmp_path.parents):
-        if path.name.startswith("pytest-"):
-            path.chmod(path.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
     child = os.fork()
     if child == 0:
         try:

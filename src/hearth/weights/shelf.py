@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -83,7 +82,7 @@ class Shelf:
     def gathering(self) -> Iterator[Path]:
         """A new folder below ``incoming``, which nobody clears away while the context is open. When it ends, what was
         not published is removed. Raises StateError when it cannot be made."""
-        folder = self.incoming / f"{_OWN}{secrets.token_hex(8)}"
+        folder = self.incoming / f"{_OWN}{os.urandom(8).hex()}"
         with contextlib.ExitStack() as stack:
             with self._explained(f"cannot make {folder}"):
                 self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -162,7 +161,7 @@ class Shelf:
 
     def _free_id(self, incoming: Path) -> str:
         taken = (self.files / incoming.name).exists()
-        return f"{incoming.name}-{secrets.token_hex(4)}" if taken else incoming.name
+        return f"{incoming.name}-{os.urandom(4).hex()}" if taken else incoming.name
 
     def _refuse_capitals(self, name: str) -> None:
         # On a disk that does not tell capitals apart the one manifest would replace the other.
