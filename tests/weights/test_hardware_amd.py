@@ -52,8 +52,9 @@ def test_the_older_list_of_amd_smi_is_read_and_silence_is_noted() -> None:
 
 
 def test_without_the_metric_the_size_of_the_static_part_stands() -> None:
-    first, _ = parse_amd_smi(told("amd/r9700_static.json"), "").gpus
-    assert (first.total_bytes, first.free_bytes) == (32624 * MIB, 32624 * MIB)
+    found = parse_amd_smi(told("amd/r9700_static.json"), "")
+    assert (found.gpus[0].total_bytes, found.gpus[0].free_bytes) == (32624 * MIB, 32624 * MIB)
+    assert "amd-smi does not tell what is used of AMD Radeon AI PRO R9700: taken as none" in found.notes
 
 
 def test_rocm_smi_is_asked_where_amd_smi_is_missing(tmp_path: Path) -> None:

@@ -228,6 +228,17 @@ def test_without_a_driver_nothing_is_loaded_or_run(tmp_path: Path) -> None:
     assert programs.asked == []
 
 
+def test_a_card_without_nvidias_driver_is_noted(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path, {"sys/class/drm/card0/device/vendor": "0x10de\n", "sys/class/drm/card1/device/vendor": "0x8086\n"}
+    )
+    found = find_nvidia(Programs({}), tmp_path, no_package)
+    assert found.gpus == ()
+    assert found.notes == (
+        "there is an NVIDIA card, but not NVIDIA's driver: install it, then hearth can use the card",
+    )
+
+
 def test_nvml_is_asked_first(tmp_path: Path) -> None:
     programs = Programs({})
     found = find_nvidia(programs, with_driver(tmp_path), lambda: RecordedNvml([P40]))

@@ -68,6 +68,8 @@ def parse_amd_smi(static: str, metric: str, process: str = "", interface: str = 
         if not (sized := pools.lent(_is_apu(_told(asic, "target_graphics_version"), name))):
             notes.append(f"amd-smi does not tell the memory of {name}")
             continue
+        if not pools.use_is_told:
+            notes.append(f"amd-smi does not tell what is used of {name}: taken as none")
         total, free, shared = sized
         told_speed = _number(_part(vram, "max_bandwidth").get("value"))
         gpu = Gpu(
@@ -111,6 +113,8 @@ def parse_rocm_smi(cards: str, system: str = "", interface: str = "") -> Found:
         if not (sized := pools.lent(_is_apu(_told(row, "gfx version"), name))):
             notes.append(f"rocm-smi does not tell the memory of card {number}, {name}")
             continue
+        if not pools.use_is_told:
+            notes.append(f"rocm-smi does not tell what is used of card {number}, {name}: taken as none")
         total, free, shared = sized
         users = tuple(_rocm_users(rest)) if len(numbered) == 1 else ()
         driver = _told(rest, "Driver version")
@@ -152,6 +156,7 @@ class _Pools:
     def __init__(self, vram: int | None, vram_used: int | None, gtt: int | None, gtt_used: int | None) -> None:
         self._own = vram or 0, vram_used or 0
         self._borrowed = gtt or 0, gtt_used or 0
+        self.use_is_told = vram_used is not None
 
     def lent(self, apu: bool) -> tuple[int, int, bool] | None:
         """Total and free bytes for programs, and whether they are RAM; None when nothing is known.

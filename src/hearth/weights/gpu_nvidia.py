@@ -13,10 +13,13 @@ from typing import Any
 
 from hearth.weights.bandwidth import known_bandwidth
 from hearth.weights.gpu import MIB, Found, Gpu, GpuUser
-from hearth.weights.system_text import LIMIT_S, Run, whole
+from hearth.weights.system_text import LIMIT_S, Run, read_file, whole
 
 _TRACES = ("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvhost-gpu", "dev/nvgpu", "dev/dxg")
 """A driver leaves one of these; ``dev/dxg`` is that of WSL. Without them nothing is loaded or run."""
+
+_VENDOR = "0x10de"
+_NO_DRIVER = "there is an NVIDIA card, but not NVIDIA's driver: install it, then hearth can use the card"
 
 _SHARING = re.compile(r"\b(GB10|N1X|Thor|Orin|Xavier|Tegra)\b", re.IGNORECASE)
 """Chips whose graphics use the RAM. Their drivers tell no memory of the card (GB10: "Not Supported")."""
@@ -35,7 +38,8 @@ def find_nvidia(
 ) -> Found:
     """The cards and MIG instances of this machine. ``load`` returns the NVML module; raises ImportError without it."""
     if not any((root / trace).exists() for trace in _TRACES):
-        return Found()
+        vendors = {read_file(file).strip() for file in root.glob("sys/class/drm/card*/device/vendor")}
+        return Found((), (_NO_DRIVER,) if _VENDOR in vendors else ())
     by_nvml = _ask_nvml(load or _load_nvml, limit_s)
     if by_nvml.gpus:
         return by_nvml
