@@ -80,7 +80,11 @@ def test_an_intel_mac_has_no_card_that_counts(tmp_path: Path) -> None:
 def test_a_mac_that_tells_nothing_is_noted(tmp_path: Path) -> None:
     programs = Programs({"sysctl": Printed(problem="sysctl did not answer within 10 s")})
     machine = measure_machine(root=tmp_path, run=programs, environment={}, system="darwin")
-    assert machine.notes == ("sysctl did not answer within 10 s", "the size of the RAM could not be found out")
+    assert machine.notes == (
+        "vm_stat does not tell what of the RAM is free: taken as all",
+        "sysctl did not answer within 10 s",
+        "the size of the RAM could not be found out",
+    )
     assert (machine.gpus, machine.ram_bytes) == ((), 0)
 
 

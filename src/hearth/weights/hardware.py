@@ -75,6 +75,7 @@ class _Host:
     ram_free_bytes: int
     cores: int
     features: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def measure_machine(
@@ -182,7 +183,9 @@ def _mac_host(run: Run, sysctl: Mapping[str, str]) -> _Host:
     free = free_memory(run(("vm_stat",)).text)
     features = arm_features(sysctl) or relevant(intel_features(sysctl))
     cores = whole(sysctl.get("hw.physicalcpu", "")) or os.cpu_count() or 1
-    return _Host(total, min(free or 0, total), cores, features)
+    if free is None:
+        return _Host(total, total, cores, features, ("vm_stat does not tell what of the RAM is free: taken as all",))
+    return _Host(total, min(free, total), cores, features)
 
 
 def _linux_gpus(run: Run, root: Path, environment: Mapping[str, str], load_nvml: Callable[[], Any] | None) -> Found:
@@ -207,7 +210,7 @@ def _linux_gpus(run: Run, root: Path, environment: Mapping[str, str], load_nvml:
 
 def _put_together(host: _Host, found: Found) -> Machine:
     """Cards beside a processor's own graphics come alone: engines do not spread a model over such a pair."""
-    notes = [*found.notes]
+    notes = [*host.notes, *found.notes]
     cards = [gpu for gpu in found.gpus if not gpu.shared and gpu.total_bytes >= LEAST_CARD]
     beside = [gpu for gpu in found.gpus if gpu not in cards and (cards or not gpu.shared)]
     notes += [f"{gpu.name} is left out: {_why_left(gpu)}" for gpu in beside]
