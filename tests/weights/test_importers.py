@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from other_stores import HubCache, Ollama, gguf, sha256, split
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import gguf_models
 from hearth.errors import CorruptModel, ModelUnavailable, StateError, UsageError
@@ -20,6 +21,7 @@ from hearth.weights.manifest import Manifest, Origin, StoredFile
 from hearth.weights.progress import Progress
 from hearth.weights.store import Store
 from hearth.weights.taking import Reading, Way, take
+from other_stores import HubCache, Ollama, gguf, sha256, split
 
 
 @pytest.fixture
@@ -81,6 +83,31 @@ def test_ollamas_models_are_found_by_their_names(ollama: Ollama) -> None:
         "odd/latest",
     ):
         assert [line for line in lines if word in line], word
+
+
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["layers", "digest", "size"]), inner),
+)
+LAYER = st.fixed_dictionaries(
+    {
+        "mediaType": st.sampled_from(["model", "projector", "tensor", ""]).map("application/vnd.ollama.image.".__add__),
+        "digest": st.text(max_size=9) | st.just("sha256:" + "a" * 64) | st.just("sha256-../" + "a" * 61),
+        "size": st.integers(),
+    }
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANYTHING | st.fixed_dictionaries({"layers": st.lists(LAYER | ANYTHING, max_size=3)}))
+def test_no_manifest_of_ollamas_upsets_a_scan(tmp_path: Path, manifest: object) -> None:
+    path = tmp_path / "manifests/registry.ollama.ai/library/odd/latest"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(manifest))
+    (tmp_path / "blobs").mkdir(exist_ok=True)
+    lines: list[str] = []
+    assert scan([Place("ollama", tmp_path)], lines.append) == []
+    assert len(lines) == 1
 
 
 def test_an_import_takes_no_more_disk_and_is_verified(tmp_path: Path, ollama: Ollama, store: Store) -> None:
@@ -334,6 +361,7 @@ def test_every_file_once_under_a_name_of_its_own(tmp_path: Path, ollama: Ollama)
     ours = [name for name, found in models.items() if found.program == "folder"]
     assert ours == ["pilot@folder", "same", "same@folder", "same@2"]
     assert len([line for line in lines if "rename" in line]) == 3
+    assert all(line.isprintable() for line in lines)
 
 
 def test_what_is_no_place_is_told(tmp_path: Path) -> None:
@@ -449,6 +477,8 @@ def test_an_import_that_is_killed_leaves_nothing_behind(tmp_path: Path, ollama: 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert store.cards() == []
     assert found.files[0].path.stat().st_nlink == 2
-    store.collect_garbage()
-    assert found.files[0].path.stat().st_nlink == 1
+    # The next one clears up behind it.
     assert isinstance(import_model(found, store), Manifest)
+    assert found.files[0].path.stat().st_nlink == 2
+    store.remove("tiny:1b")
+    assert found.files[0].path.stat().st_nlink == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hearth.errors import HearthError, StateError, UsageError
+from hearth.weights.durable import locked
 from hearth.weights.manifest import Manifest, Origin, StoredFile, encode_manifest, write_manifest
 from hearth.weights.store import Store
 
@@ -258,6 +259,9 @@ def test_a_download_is_kept_for_its_resume_and_no_longer(tmp_path: Path) -> None
     month = time.time() - 31 * 86_400
     for path in (*incoming.iterdir(), incoming):
         os.utime(path, (month, month))
+    with locked(incoming.with_name("first.lock")):
+        # Somebody fetches it, slowly.
+        assert store.collect_garbage() == 0
     assert store.collect_garbage() == len(OLD) + 2
     assert not incoming.exists()
 

@@ -101,13 +101,18 @@ def scan(places: Iterable[Place], say: Say = lambda line: None) -> list[Found]:
     """Every model in these places, each file once, under names of which each is there once. Nothing is read but
     folders, notes and the first bytes of files. ``say`` hears of what could not be read or was left out."""
     by_file: dict[tuple[int, int], Found] = {}
+
+    def say_plainly(line: str) -> None:
+        # The names of other people's files go to a terminal.
+        say("".join(letter if letter.isprintable() else "?" for letter in line))
+
     for place in places:
-        for found in _SCANS[place.program](place.path, say):
+        for found in _SCANS[place.program](place.path, say_plainly):
             try:
                 status = found.files[0].path.stat()
             except OSError:
                 continue
-            name = _name(found.name, say)
+            name = _name(found.name, say_plainly)
             same = by_file.get((status.st_dev, status.st_ino))
             if name and same is None:
                 by_file[status.st_dev, status.st_ino] = replace(found, name=name)

@@ -81,12 +81,15 @@ class Shelf:
     @contextmanager
     def gathering(self) -> Iterator[Path]:
         """A new folder below ``incoming``, which nobody clears away while the context is open. When it ends, what was
-        not published is removed. Raises StateError when it cannot be made."""
+        not published is removed; so is, at its begin, what a crash left of an earlier one. Raises StateError."""
         folder = self.incoming / f"{_OWN}{os.urandom(8).hex()}"
         with contextlib.ExitStack() as stack:
             with self._explained(f"cannot make {folder}"):
                 self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with locked(self._lock):
+                    for left in _folders(self.incoming):
+                        if left.name.startswith(_OWN) and _is_stale(left, 0.0):
+                            _remove_folder(left)
                     folder.mkdir(mode=0o700)
                     stack.callback(shutil.rmtree, folder, ignore_errors=True)
                     stack.enter_context(locked(folder / _BUSY))
@@ -255,14 +258,16 @@ def _folders(parent: Path) -> list[Path]:
 
 def _is_stale(folder: Path, keep_s: float) -> bool:
     """Whether nobody works in this folder, and nobody will take it up again."""
-    with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(folder / _BUSY, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
+    # An import holds a file in the folder, a download one beside it.
+    for busy in (folder / _BUSY, folder.with_name(f"{folder.name}.lock")):
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(busy, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            finally:
+                os.close(descriptor)
     latest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
     return folder.name.startswith(_OWN) or latest < time.time() - keep_s
 
