@@ -112,6 +112,8 @@ class HubServer:
         self.when_sent: tuple[int, Callable[[], None]] | None = None
         self.next_page_host = ""
         self.pace_s = 0.0
+        # Of each answer in turn: where it is cut, and which byte is wrong; -1 for neither.
+        self.script: list[tuple[int, int]] = []
         self.loops = False
         self._lock = threading.Lock()
         self._servers = [_Server(("127.0.0.1", 0), handler, self) for handler in (_Hub, _Storage)]
@@ -333,7 +335,7 @@ class _Storage(_Handler):
         if content is None or not signed or faults.strikes("expired"):
             return self.refuse(404 if content is None else 403, message="Request has expired")
         if faults.strikes("error"):
-            return self.refuse(500 + faults.number(5), message="Internal Server Error")
+            return self.refuse((500, 502, 503, 504)[faults.number(4)], message="Internal Server Error")
         if faults.moves:
             faults.moves = False
             for repo, branches in self.hub.branches.items():
@@ -376,16 +378,22 @@ class _Storage(_Handler):
             data[faults.number(len(data))] ^= 1 + faults.number(255)
         if faults.strikes("cut"):
             stop = faults.number(len(data))
+        if self.hub.script:
+            cut, wrong = self.hub.script.pop(0)
+            stop = cut if cut >= 0 else stop
+            data[wrong] ^= wrong >= 0
         slow = faults.strikes("trickle")
+        # Each answer at a pace of its own, so that what comes first is not there first.
+        pace_s = self.hub.pace_s * faults.number(10)
         at = 0
         while at < stop:
-            step = min(1 + faults.number(900) if slow else CHUNK, stop - at)
+            step = min(1 + faults.number(900) if slow else CHUNK // 4 if self.hub.pace_s else CHUNK, stop - at)
             self.wfile.write(data[at : at + step])
             self.note.sent += step
             self.hub.count(step)
             at += step
-            if self.hub.pace_s:
-                time.sleep(self.hub.pace_s)
+            if pace_s:
+                time.sleep(pace_s)
             if slow:
                 time.sleep(0.0005)
                 slow = at < 20_000

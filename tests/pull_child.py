@@ -18,7 +18,7 @@ from hearth.weights.store import Store
 from hearth.weights.transfer import Tuning
 from hearth.weights.wire import Access
 
-TUNING = Tuning(connections=2, piece_bytes=96 << 10, sync_bytes=1, tick_s=0.005, backoff_s=0.0)
+TUNING = Tuning(connections=3, piece_bytes=40_000, sync_bytes=1, tick_s=0.001, backoff_s=0.0)
 
 
 def main(models: Path, endpoint: str) -> None:

@@ -20,7 +20,7 @@ from hearth.weights.wire import Access
 from hub_server import HubServer, Seen
 
 REPO = "local/model"
-QUICK = Tuning(piece_bytes=64 << 10, sync_bytes=64 << 10, backoff_s=0.0)
+QUICK = Tuning(piece_bytes=64 << 10, sync_bytes=64 << 10, backoff_s=0.0, tick_s=0.002)
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -125,21 +125,14 @@ def test_a_stopped_pull_goes_on_where_it_was(tmp_path: Path, server: HubServer, 
     plan = plan_of(server)
     one = Tuning(connections=1, piece_bytes=100_000, backoff_s=0.0)
 
-    class Stop(KeyboardInterrupt):
-        """Ctrl-C."""
-
-    def stop(event: object) -> None:
-        if isinstance(event, Progress):
-            raise Stop
-
     server.when_sent = (500_000, lambda: server.faults.__setattr__("error", 1.0))
     with pytest.raises(ModelUnavailable, match=r"answers 50[0-4]"):
         puller(tmp_path, shelf, Access(server.endpoint), tuning=one).pull(plan)
     server.faults.error = 0.0
     before = len(server.seen)
     hub = Access(server.endpoint)
-    with pytest.raises(Stop):
-        Puller(tmp_path / "models", shelf.publish, hub, stop, tuning=one).pull(plan)
+    with pytest.raises(KeyboardInterrupt):
+        Puller(tmp_path / "models", shelf.publish, hub, interrupt, tuning=one).pull(plan)
     told: list[object] = []
     puller(tmp_path, shelf, hub, told, tuning=one).pull(plan)
     assert shelf.models["m"]["a.gguf"] == data
@@ -235,6 +228,33 @@ def test_a_server_without_ranges_sends_it_all(tmp_path: Path, server: HubServer,
     puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
     assert shelf.models["m"]["a.gguf"] == data
     assert [seen.sent for seen in server.of("storage")] == [700_000]
+
+
+def test_a_byte_that_was_hashed_is_never_written_again(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
+    data = noise(700_000)
+    server.add(REPO, {"a.gguf": data})
+    plan = plan_of(server)
+    server.faults.ignore_range = 1.0
+    server.script = [(500_000, -1), (-1, 1000)]
+    puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
+    assert shelf.models["m"]["a.gguf"] == data
+    assert [seen.sent for seen in server.of("storage")] == [500_000, 700_000]
+
+
+def test_each_range_is_asked_of_the_same_content(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
+    server.add(REPO, {"a.gguf": noise(700_000)})
+    plan = plan_of(server)
+    with pytest.raises(KeyboardInterrupt):
+        Puller(tmp_path / "models", shelf.publish, Access(server.endpoint), interrupt, tuning=QUICK).pull(plan)
+    puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
+    etag = f'"{plan.files[0].sha256[:32]}"'
+    assert [seen.if_range for seen in server.of("storage")] == [None, *[etag] * (len(server.of("storage")) - 1)]
+    assert len(server.of("storage")) > 3
+
+
+def interrupt(event: object) -> None:
+    if isinstance(event, Progress) and event.done_bytes:
+        raise KeyboardInterrupt
 
 
 def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:

@@ -283,5 +283,5 @@ def _judge_certificate(url: str, error: Exception) -> None:
     if isinstance(error, ssl.SSLCertVerificationError):
         raise ModelUnavailable(
             f"the certificate of {host_of(url)} is not trusted: {error.verify_message}",
-            "set SSL_CERT_FILE to the certificates of your network",
+            "add your network's certificate to the system's; on Linux SSL_CERT_FILE may name it",
         ) from error

@@ -1,0 +1,181 @@
+"""HTTP for downloads: certificates, proxies, redirects, connections that stall."""
+
+import hashlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hearth.errors import ModelUnavailable, UsageError
+from hearth.weights.manifest import Origin
+from hearth.weights.partial import Ranges
+from hearth.weights.plan import Plan, RemoteFile
+from hearth.weights.pull import Puller
+from hearth.weights.store import Store
+from hearth.weights.transfer import Tuning, next_piece
+from hearth.weights.wire import Access, Broken, Line, proxy_for
+from hub_server import HubServer
+from web_proxy import CERTIFICATE, Proxy, SecureFile
+
+DATA = os.urandom(300_000)
+FAR = "http://models.example"
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as running:
+        yield running
+
+
+def pull(models: Path, url: str, tuning: Tuning) -> bytes:
+    file = RemoteFile(url, "a.gguf", len(DATA), hashlib.sha256(DATA).hexdigest())
+    store = Store(models)
+    Puller(models, store.publish, Access(FAR), lambda _: None, tuning=tuning).pull(
+        Plan("m", Origin("url", url), (file,))
+    )
+    return (store.folder_of(store.manifests()[0]) / "a.gguf").read_bytes()
+
+
+def test_a_certificate_must_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuning = Tuning(tries=1, piece_bytes=70_000)
+    with SecureFile(DATA) as secure:
+        url = f"https://localhost:{secure.port}/a.gguf"
+        with pytest.raises(ModelUnavailable, match=r"the certificate of localhost:\d+ is not trusted"):
+            pull(tmp_path / "one", url, tuning)
+        # Elsewhere the system's own list decides, and no variable adds to it.
+        if sys.platform == "linux":
+            monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+            assert pull(tmp_path / "two", url, tuning) == DATA
+            with Proxy() as proxy:
+                monkeypatch.setenv("HTTPS_PROXY", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+                assert pull(tmp_path / "three", url, tuning) == DATA
+            assert proxy.lines[0].startswith(f"CONNECT localhost:{secure.port} HTTP/1.")
+            assert proxy.passwords[0] == "Basic bWU6cEBzcw=="
+
+
+def test_https_does_not_become_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: HubServer) -> None:
+    with SecureFile(DATA, server.add_loose("a.gguf", DATA)) as secure:
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        with pytest.raises(ModelUnavailable, match=r"redirects from https to http|is not trusted"):
+            pull(tmp_path, f"https://localhost:{secure.port}/away", Tuning(tries=1))
+    assert not server.seen
+
+
+def test_a_proxy_is_used_unless_it_should_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: HubServer
+) -> None:
+    url = server.add_loose("a.gguf", DATA)
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
+        assert pull(tmp_path / "one", url, Tuning(connections=1)) == DATA
+        assert proxy.lines == [f"GET {url} HTTP/1.1"]
+        monkeypatch.setenv("no_proxy", "localhost")
+        assert pull(tmp_path / "two", url, Tuning(connections=1)) == DATA
+        assert len(proxy.lines) == 1
+
+
+def test_which_proxy_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert proxy_for("https://x.example/a") is None
+    monkeypatch.setenv("ALL_PROXY", "http://all.example:3128")
+    found = proxy_for("https://x.example/a")
+    assert found
+    assert (found.hostname, found.port) == ("all.example", 3128)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://s.example:1080")
+    with pytest.raises(UsageError, match=r"socks5://s\.example is of a kind that downloads cannot use"):
+        proxy_for("https://x.example/a")
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew(server: HubServer) -> None:
+    server.add("local/model", {"a.txt": b"hello"})
+    line = Line(Access(server.endpoint))
+    url = f"{server.endpoint}/local/model/resolve/main/a.txt"
+    assert line.ask(url, {}).read_all(10) == b"hello"
+    line.cut()
+    assert line.ask(url, {}).read_all(10) == b"hello"
+    line.break_off()
+    with pytest.raises(Broken):
+        line.ask(url, {})
+    line.close()
+
+
+def test_a_connection_that_brings_next_to_nothing_is_replaced(tmp_path: Path) -> None:
+    stop, asked = threading.Event(), []
+
+    def serve(listener: socket.socket) -> None:
+        while not stop.is_set():
+            connection, _ = listener.accept()
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            request = connection.recv(1 << 16).decode()
+            if not request:
+                return
+            asked.append(request)
+            start, _, end = request.partition("Range: bytes=")[2].partition("\r\n")[0].partition("-")
+            body = DATA[int(start) : int(end) + 1]
+            connection.sendall(
+                f"HTTP/1.1 206 OK\r\nContent-Range: bytes {start}-{end}/{len(DATA)}\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            )
+            if len(asked) > 1:
+                connection.sendall(body)
+                return
+            # The first connection brings a byte now and then: never silent, never done.
+            for byte in body:
+                if stop.wait(0.01):
+                    return
+                connection.sendall(bytes([byte]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a.gguf"
+        tuning = Tuning(connections=1, timeout_s=0.3, tick_s=0.01, backoff_s=0.0)
+        try:
+            assert pull(tmp_path, url, tuning) == DATA
+        finally:
+            stop.set()
+            socket.create_connection(listener.getsockname()).close()
+    assert len(asked) > 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "active", "piece"),
+    [
+        ([(0, 100)], [], (0, 30)),
+        ([(0, 100)], [(0, 30)], (30, 60)),
+        ([(0, 100)], [(20, 50)], (0, 20)),
+        ([(0, 100)], [(30, 60), (0, 30)], (60, 90)),
+        ([(10, 20), (50, 60)], [(0, 30)], (50, 60)),
+        ([(10, 20)], [(10, 15)], (15, 20)),
+        ([(10, 20)], [(0, 100)], None),
+        ([], [], None),
+    ],
+)
+def test_the_next_piece(
+    missing: list[tuple[int, int]], active: list[tuple[int, int]], piece: tuple[int, int] | None
+) -> None:
+    assert next_piece(missing, active, 30) == piece
+
+
+def test_ranges_join_and_leave_gaps() -> None:
+    ranges = Ranges([(10, 20), (30, 40), (20, 25)])
+    assert ranges.all() == ((10, 25), (30, 40))
+    assert (ranges.front, ranges.total) == (0, 25)
+    assert ranges.gaps(0, 50) == [(0, 10), (25, 30), (40, 50)]
+    assert ranges.gaps(12, 22) == []
+    ranges.add(0, 35)
+    assert (ranges.all(), ranges.front) == (((0, 40),), 40)
+    ranges.add(5, 5)
+    assert ranges.total == 40
