@@ -5,7 +5,7 @@ What each device must hold is counted; a card is never filled to the last byte. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -31,7 +31,7 @@ from hearth.weights.shape import ModelShape
 
 __all__ = [
     "Breakdown", "Outcome", "Part", "Placement", "Request", "Verdict", "bytes_per_token", "estimate", "judge",
-    "largest_context", "usable_gpu_bytes", "usable_ram_bytes",
+    "largest_context", "missing_bytes", "table_bytes", "usable_gpu_bytes", "usable_ram_bytes",
 ]  # fmt: skip
 
 GPU_RESERVE_BYTES = 1024 * MIB
@@ -162,8 +162,8 @@ class _Estimate:
         on_cards = self._layers if placement.gpu_layers is None else min(placement.gpu_layers, self._layers)
         self._on_cards = on_cards if machine.gpus else 0
         self._weights = (shape.tensor_bytes or file_bytes) - (0 if request.draft else shape.nextn_bytes)
-        self._table = _table_bytes(shape, self._weights)
-        self._experts = min(shape.expert_bytes, self._weights)
+        self._table = table_bytes(shape, self._weights)
+        self._experts = min(shape.expert_bytes, max(0, self._weights - 2 * self._table - shape.lookup_bytes))
         self._host_expert_layers = min(placement.host_expert_layers, self._on_cards)
         self._split = _split(self._on_cards, [usable_gpu_bytes(gpu) for gpu in machine.gpus])
 
@@ -235,8 +235,8 @@ class _Estimate:
         return prompts + (checkpoint_bytes(self._shape, self._request) if prompts else 0)
 
 
-def _table_bytes(shape: ModelShape, weights: int) -> int:
-    """The token embedding; when unknown, at five and a half bits an element."""
+def table_bytes(shape: ModelShape, weights: int) -> int:
+    """The token embedding, of a file with ``weights`` bytes; when unknown, at five and a half bits an element."""
     guess = shape.vocabulary * shape.embedding * 11 // 16
     return shape.embedding_bytes or min(guess, weights // 4)
 
@@ -255,7 +255,7 @@ def _split(layers: int, budgets: list[int]) -> list[int]:
 
 def judge(shape: ModelShape, file_bytes: int, request: Request, machine: Machine) -> Verdict:
     """Whether and how it fits: as asked; with a q8_0 cache; with experts in the RAM; with whole layers there."""
-    for outcome, asked, placement in _ways(shape, request, machine):
+    for outcome, asked, placement in _ways(shape, file_bytes, request, machine):
         breakdown = estimate(shape, file_bytes, asked, machine, placement)
         if missing_bytes(breakdown, machine) == 0:
             largest = largest_context(shape, file_bytes, asked, machine, placement)
@@ -269,31 +269,44 @@ def judge(shape: ModelShape, file_bytes: int, request: Request, machine: Machine
     return Verdict(Outcome.DOES_NOT_FIT, request, Placement(), breakdown, largest, missing, why, warning)
 
 
-def _ways(shape: ModelShape, request: Request, machine: Machine) -> Iterator[tuple[Outcome, Request, Placement]]:
+def _ways(
+    shape: ModelShape, file_bytes: int, request: Request, machine: Machine
+) -> Iterator[tuple[Outcome, Request, Placement]]:
     """What is tried, best first."""
-    smaller = replace(request, kv_type="q8_0") if request.kv_type in ("f32", "f16", "bf16") and shape.kv else None
+    smaller = replace(request, kv_type="q8_0") if not request.quantised and shape.kv else None
     yield Outcome.FITS, request, Placement()
     if smaller:
         yield Outcome.QUANTISED, smaller, Placement()
     if not machine.gpus or machine.unified:
         return
+
+    def fewest(asked: Request, placements: Sequence[Placement]) -> Placement:
+        """The first after which the cards have room: each needs less of them than the one before."""
+        low, high = 0, len(placements) - 1
+        while low < high:
+            middle = (low + high) // 2
+            breakdown = estimate(shape, file_bytes, asked, machine, placements[middle])
+            low, high = (middle + 1, high) if _missing_on_cards(breakdown, machine) else (low, middle)
+        return placements[low]
+
     requests = [request, smaller] if smaller else [request]
     if shape.expert_bytes:
         for asked in requests:
-            for count in range(1, shape.layers + 1):
-                yield Outcome.EXPERTS_ON_CPU, asked, Placement(None, count)
-    for layers in range(shape.layers - 1, -1, -1):
-        yield Outcome.LAYERS_ON_CPU, requests[-1], Placement(layers)
+            counts = [Placement(None, count) for count in range(1, shape.layers + 1)]
+            yield Outcome.EXPERTS_ON_CPU, asked, fewest(asked, counts)
+    layers = [Placement(count) for count in range(shape.layers - 1, -1, -1)]
+    yield Outcome.LAYERS_ON_CPU, requests[-1], fewest(requests[-1], layers)
 
 
 def missing_bytes(breakdown: Breakdown, machine: Machine) -> int:
-    """What the tightest device lacks; 0 when all have room."""
-    ram = usable_ram_bytes(machine)
-    if machine.unified:
-        cards = [part.total - usable_gpu_bytes(gpu) for part, gpu in zip(breakdown.gpus, machine.gpus, strict=True)]
-        return max(0, *cards, breakdown.total - ram)
-    lacking = [part.total - usable_gpu_bytes(gpu) for part, gpu in zip(breakdown.gpus, machine.gpus, strict=True)]
-    return max([0, breakdown.host.total - ram, *lacking])
+    """What the tightest device lacks; 0 when all have room. Unified memory counts as one."""
+    needed = breakdown.total if machine.unified else breakdown.host.total
+    return max(_missing_on_cards(breakdown, machine), needed - usable_ram_bytes(machine))
+
+
+def _missing_on_cards(breakdown: Breakdown, machine: Machine) -> int:
+    parts = zip(breakdown.gpus, machine.gpus, strict=True)
+    return max([0, *(part.total - usable_gpu_bytes(gpu) for part, gpu in parts if part.total)])
 
 
 def largest_context(

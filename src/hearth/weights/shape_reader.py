@@ -186,12 +186,12 @@ class _Header:
         return sum(tensor.size_bytes for tensor in self._tensors if tensor.name == name)
 
     def _each(self, key: str, default: int) -> list[int]:
-        """A key that is one number or one for each layer; always one for each, at least one."""
+        """A key that is one number or one for each layer; always one for each."""
         value = self._value(key)
         if isinstance(value, tuple) and value:
             numbers = [_integer(one) for one in value]
-            return (numbers + [numbers[-1]] * self._layers)[: max(self._layers, 1)]
-        return [self._number(key, default)] * max(getattr(self, "_layers", 1), 1)
+            return (numbers + [numbers[-1]] * self._layers)[: self._layers]
+        return [self._number(key, default)] * self._layers
 
     def _number(self, key: str, default: int) -> int:
         value = self._value(key)
@@ -204,4 +204,5 @@ class _Header:
 
 
 def _integer(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and abs(value) < 1 << 53 else 0
+    """A count; 0 for what is none."""
+    return int(value) if isinstance(value, int | float) and 0 <= value < 1 << 53 else 0
