@@ -93,6 +93,8 @@ def test_what_cannot_be_chosen_names_what_there_is(files: list[HubFile], quant: 
 def test_a_pattern_of_the_catalogue_chooses_one_model() -> None:
     chosen = choose(REPO, UNSLOTH, pattern="BF16/*.gguf", mmproj=False)
     assert [role for _, role in chosen] == ["model", "part"]
+    both = listed("a-Q4_K_M.gguf", "a-UD-Q4_K_M.gguf")
+    assert choose(REPO, both, "Q4_K_M", "*Q4_K_M*.gguf")[0][0].name == "a-Q4_K_M.gguf"
     whole = listed("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
     assert [role for _, role in choose(REPO, whole, pattern="*")] == ["model", "part", "part"]
 

@@ -43,7 +43,7 @@ class Shelf:
             data = self.models[name][file.name]
             assert (len(data), hashlib.sha256(data).hexdigest()) == (file.size_bytes, file.sha256)
         self.folder.mkdir(exist_ok=True)
-        incoming.rename(self.folder / str(len(self.models)))
+        incoming.rename(self.folder / str(len(list(self.folder.iterdir()))))
         self.files, self.origin = files, origin
         return name
 
@@ -390,6 +390,10 @@ def test_what_is_not_of_the_plan_is_cleared_away(tmp_path: Path, server: HubServ
     (folder / "a.gguf.part.json").write_bytes(b"{ torn")
     puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
     assert sum(seen.sent for seen in server.of("storage")) == 100_000
+    folder.mkdir()
+    (folder / "a.gguf").write_bytes(b"not all of it")
+    puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
+    assert sum(seen.sent for seen in server.of("storage")) == 200_000
 
 
 @pytest.mark.parametrize("size", [99_999, 100_001])

@@ -59,9 +59,9 @@ def choose(
 ) -> tuple[tuple[HubFile, Role], ...]:
     """The files of one model and what each is for; the one for the engine first.
 
-    ``quant`` names the quantisation (``UD-Q4_K_XL``, any case), ``pattern`` is a shell pattern of paths, which may
-    also meet files that are no GGUF; the first of them is the model then. ``mmproj`` and ``draft`` say whether the
-    projector and the draft model are wanted, where there are any. Raises ModelUnavailable naming what there is.
+    ``quant`` names the quantisation (``UD-Q4_K_XL``, any case), ``pattern`` is a shell pattern of paths and comes
+    before it; it may also meet files that are no GGUF: the first of them is the model then. ``mmproj`` and ``draft``
+    say whether the projector and the draft model are wanted, where there are any. Raises ModelUnavailable naming what there is.
     """
     listed = sorted(files, key=lambda file: file.path)
     ggufs = [file for file in listed if file.is_gguf]
@@ -72,6 +72,8 @@ def choose(
         raise ModelUnavailable(f"{repo} has no GGUF", "name a repository with GGUF files, often called …-GGUF")
     if pattern:
         meant = [model for model in models if fnmatchcase(model.files[0].path, pattern)]
+        # `*Q4_K_M*` also meets `UD-Q4_K_M`.
+        meant = (_of_quant(meant, quant) or meant) if quant and len(meant) > 1 else meant
     else:
         meant = _of_quant(models, quant) if quant else _preferred(models)
     known = ", ".join(dict.fromkeys(model.quant or model.files[0].name for model in models))

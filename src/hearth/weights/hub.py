@@ -166,11 +166,13 @@ class Hub:
         raise ModelUnavailable(f"cannot fetch {url}: {last}", "check the address and the network, then pull again")
 
     def _prepare(self, library: SimpleNamespace) -> None:
-        """Its client, as ours: patient for half a minute, silent, and with the token for the hub alone."""
+        """Its clients, as ours: patient for half a minute, and with the token for the hub alone."""
         client = library.get_session()
-        client.timeout = _TIMEOUT_S
-        hooks = client.event_hooks.setdefault("request", [])
-        hooks[:] = [*(hook for hook in hooks if not isinstance(hook, _TokenGuard)), _TokenGuard(self._access)]
+        kind, kept = type(client), client.event_hooks.get("request", [])
+        hooks = [*(hook for hook in kept if not isinstance(hook, _TokenGuard)), _TokenGuard(self._access)]
+        library.set_client_factory(
+            lambda: kind(event_hooks={"request": hooks}, follow_redirects=True, timeout=_TIMEOUT_S)
+        )
 
     def _try(self, library: SimpleNamespace, repo: str, ask: Callable[[], Any], tries: int = _TRIES) -> Any:
         """What ``ask`` returns; tried again for what may pass, turned into our errors for what will not."""
@@ -212,13 +214,19 @@ class _TokenGuard:
 def _load_library() -> SimpleNamespace:
     # Slow to load. No telemetry: it would fetch a list of agents from the hub, and tell which one we are.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import HfApi, constants, errors, get_session, get_token
+    from huggingface_hub import HfApi, constants, errors, get_session, get_token, set_client_factory
     from huggingface_hub.utils import logging
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
     quiet: Any = logging
     quiet.set_verbosity_error()
-    return SimpleNamespace(HfApi=HfApi, errors=errors, get_session=get_session, get_token=get_token)
+    return SimpleNamespace(
+        HfApi=HfApi,
+        errors=errors,
+        get_session=get_session,
+        get_token=get_token,
+        set_client_factory=set_client_factory,
+    )
 
 
 def _hub_file(entry: Any) -> HubFile:

@@ -137,8 +137,10 @@ class Puller:
         """The sha256 of the file, which then is in the folder under its name."""
         if (incoming / file.name).is_file():
             # It got its name after it was verified and synced. For a file of git, its sha256 is found again.
-            if file.sha256 or (digest := _digest_of(incoming / file.name, file)).matches:
-                return file.sha256 or digest.sha256
+            if (incoming / file.name).stat().st_size == file.size_bytes and file.sha256:
+                return file.sha256
+            if (digest := _digest_of(incoming / file.name, file)).matches:
+                return digest.sha256
             (incoming / file.name).unlink()
         for attempt in range(1, _ATTEMPTS + 1):
             partial = Partial(incoming, file)

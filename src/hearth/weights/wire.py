@@ -55,7 +55,10 @@ class Access:
     def check(self, what: str) -> None:
         """Raises Denied when nothing may be fetched; ``what`` says what was wanted."""
         if self.offline:
-            raise Denied(f"{what} would be fetched, and the network is not to be used", "run it without --offline")
+            raise Denied(
+                f"{what} would be fetched, and the network is not to be used",
+                "run it without --offline (and HF_HUB_OFFLINE)",
+            )
 
     def is_hub(self, url: str) -> bool:
         """Whether the address is the hub's own: the same scheme, host and port."""
