@@ -61,7 +61,9 @@ def choose(
 
     ``quant`` names the quantisation (``UD-Q4_K_XL``, any case), ``pattern`` is a shell pattern of paths and comes
     before it; it may also meet files that are no GGUF: the first of them is the model then. ``mmproj`` and ``draft``
-    say whether the projector and the draft model are wanted, where there are any. Raises ModelUnavailable naming what there is.
+    say whether the projector and the draft model are wanted, where there are any.
+
+    Raises ModelUnavailable naming what there is.
     """
     listed = sorted(files, key=lambda file: file.path)
     ggufs = [file for file in listed if file.is_gguf]
