@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hearth.errors import ModelUnavailable, UsageError
 from hearth.weights.choice import HubFile, choose, models_in, quant_of
@@ -88,6 +90,21 @@ def test_what_cannot_be_chosen_names_what_there_is(files: list[HubFile], quant: 
     with pytest.raises(ModelUnavailable) as caught:
         choose(REPO, files, quant, pattern)
     assert str(caught.value).startswith(f"{REPO} {what}")
+
+
+PIECES = st.sampled_from(["a", "/", "-", ".", "Q4_K_M", "UD-", "mmproj", "-00001-of-00002", ".gguf", "mtp-", "é", " "])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(PIECES, max_size=6).map("".join), max_size=6), st.sampled_from(["", "Q4_K_M", "x"]))
+def test_whatever_files_a_repository_has_a_choice_is_whole_or_refused(paths: list[str], quant: str) -> None:
+    try:
+        chosen = choose(REPO, listed(*dict.fromkeys(paths)), quant, draft=True)
+    except ModelUnavailable:
+        return
+    roles = [role for _, role in chosen]
+    assert (roles[0], roles.count("model")) == ("model", 1)
+    assert all(file.is_gguf for file, _ in chosen)
 
 
 def test_a_pattern_of_the_catalogue_chooses_one_model() -> None:

@@ -1,19 +1,23 @@
 """HTTP for downloads: certificates, proxies, redirects, connections that stall."""
 
 import hashlib
+import json
 import os
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hearth.errors import ModelUnavailable, UsageError
 from hearth.weights.manifest import Origin
-from hearth.weights.partial import Ranges
+from hearth.weights.partial import Ranges, done_of
 from hearth.weights.plan import Plan, RemoteFile
 from hearth.weights.pull import Puller
 from hearth.weights.store import Store
@@ -179,3 +183,34 @@ def test_ranges_join_and_leave_gaps() -> None:
     assert (ranges.all(), ranges.front) == (((0, 40),), 40)
     ranges.add(5, 5)
     assert ranges.total == 40
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SPANS, st.integers(0, 30), st.integers(0, 30))
+def test_ranges_are_a_set_of_bytes(spans: list[tuple[int, int]], start: int, end: int) -> None:
+    ranges = Ranges(spans)
+    there = {byte for a, b in spans for byte in range(a, b)}
+    assert {byte for a, b in ranges.all() for byte in range(a, b)} == there
+    assert {byte for a, b in ranges.gaps(start, end) for byte in range(a, b)} == set(range(start, end)) - there
+    assert ranges.total == len(there)
+    assert all(b < c for (_, b), (c, _) in pairwise(ranges.all()))
+    assert ranges.front == next(byte for byte in range(32) if byte not in there)
+
+
+WRONG = st.one_of(st.binary(max_size=60), st.from_type(int), st.lists(st.tuples(st.integers(), st.integers())))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(WRONG, st.sampled_from(["version", "url", "etag", "size_bytes", "identity", "done", ""]))
+def test_a_damaged_sidecar_claims_nothing(tmp_path: Path, wrong: object, place: str) -> None:
+    file = RemoteFile("u", "a.gguf", 100, "0" * 64)
+    part = tmp_path / "a.gguf.part"
+    part.write_bytes(bytes(100))
+    kept = {"version": 1, "url": "u", "etag": "", "size_bytes": 100, "identity": file.identity, "done": [[0, 10]]}
+    data = wrong if isinstance(wrong, bytes) else json.dumps({**kept, place: wrong}).encode()
+    part.with_name("a.gguf.part.json").write_bytes(data)
+    claim = done_of(part, file)
+    assert claim is None or all(0 <= start < end <= 100 for start, end in claim.done)
