@@ -60,6 +60,11 @@ PLACES = {
 LATE_IMPORTS = {
     # The command's own file: `hearth --version` and `--help` load none.
     ("cli/main.py", "hearth.cli.*"),
+    # Each verb of `hearth models` loads what it needs; `hearth run` only when its model is not the pilot, or not here.
+    ("cli/models/__init__.py", "hearth.cli.models.*"),
+    ("cli/models/advice.py", "hearth.cli.models.ranking"),
+    ("cli/run.py", "hearth.cli.models.offer"),
+    ("cli/run.py", "hearth.weights.store"),
     # Only a terminal is drawn on.
     ("cli/run.py", "hearth.cli.live"),
     # Only where there is one.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hearth.cli.main import main
-from hearth.cli.models import size_text
+from hearth.cli.models.text import size_text
 from hearth.weights.store import PILOT_FILE
 
 

@@ -13,16 +13,21 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
 from hearth.agent.session import Session
 from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
-from hearth.errors import HearthError, UsageError
+from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.events import Event, Failed, Finished
 from hearth.ops.daemon import ensure_daemon
 from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths, resolve_paths
 from hearth.settings import load_settings
+
+PILOT = "pilot"
+"""The model in the package: it is always here, and not looked for."""
 
 EPILOG = """\
 modes: plan offers the tools that only look; ask asks on the terminal before every other call and denies it where there
@@ -77,6 +82,8 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
     prompt = read_prompt(args.prompt)
     paths = resolve_paths(environment)
     settings = load_settings(paths.config_file, environment, _flags(args))
+    if not settings.gateway.url and settings.model != PILOT:
+        settings = msgspec.structs.replace(settings, model=_present_model(settings.model, paths, environment))
     await ensure_daemon(paths, settings, environment, output.tell)
     if not settings.gateway.url:
         warn_of_version(paths, sys.stderr)
@@ -87,6 +94,22 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
         return await show_turn(session, prompt, output)
     finally:
         await session.close()
+
+
+def _present_model(name: str, paths: Paths, environment: Mapping[str, str]) -> str:
+    """The name of a model that is here: this one, or after a yes on the terminal what was fetched for it.
+
+    Raises ModelUnavailable with the command that fetches it.
+    """
+    from hearth.weights.store import Store
+
+    try:
+        return Store(paths.models).resolve(name).name
+    except ModelUnavailable as missing:
+        from hearth.cli.models.offer import offer_model
+
+        terminal = sys.stdin.isatty() and sys.stderr.isatty()
+        return offer_model(name, missing, paths, environment, sys.stdin if terminal else None)
 
 
 def warn_of_version(paths: Paths, stream: TextIO) -> None:

@@ -19,6 +19,7 @@ from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
 from hearth.gateway.openai import CHAT_PATH, Chat, list_models, read_chat, unknown_model
 from hearth.gateway.refusal import Refusal, daemon_stops, engine_lost, from_engine
+from hearth.gateway.speed import read_speed
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.supervisor import Supervisor
@@ -217,12 +218,22 @@ class Gateway:
             if response.status != 200:
                 raise from_engine(response.status, await response.read())
             if not chat.stream:
-                await exchange.answer(await response.read())
+                whole = await response.read()
+                await exchange.answer(whole)
+                await self._note(engine, whole)
                 return
             await exchange.begin()
+            told = b""
             async for chunk in response.content.iter_any():
+                told = chunk if b'"timings"' in chunk else told
                 await exchange.pass_on(chunk)
             await exchange.finish()
+            await self._note(engine, told)
+
+    async def _note(self, engine: Engine, told: bytes) -> None:
+        """Keep that the model was used, and how fast it was: for its owner only, so a full disk is no failure."""
+        with contextlib.suppress(HearthError):
+            await asyncio.to_thread(self._supervisor.note_use, engine.card, read_speed(told))
 
     def _not_available(self, model: str, error: HearthError) -> Refusal:
         names = [card.name for card in self._supervisor.cards()]

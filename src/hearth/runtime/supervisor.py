@@ -96,6 +96,15 @@ class Supervisor:
         """Every model that can be asked for."""
         return self._store.cards(self._chosen)
 
+    def note_use(self, card: ModelCard, speed: tuple[float, float] | None) -> None:
+        """Keep that the model was used just now, and its speed in tokens a second (prefill, decode) if it is known.
+
+        Raises StateError when it cannot be written, ModelUnavailable when the model is gone.
+        """
+        self._store.touch(card.name)
+        if speed is not None:
+            self._store.note_speed(card.name, *speed)
+
     async def ready(self, name: str, tell: Tell) -> Engine:
         """Start the model's engine if it does not run, and return it. Raises as ``lease`` does."""
         async with self.lease(name, tell) as engine:

@@ -113,8 +113,7 @@ def _suggestion(
     need, request = NEEDS[purpose], verdict.request
     size = source.size_bytes or 0
     score = entry.standing - _losses(entry, source, verdict, speed, need)
-    kind = f"{entry.active_b:g}B of {entry.total_b:g}B active" if shape.experts else f"{entry.total_b:g}B dense"
-    why = f"{kind}; {verdict.outcome.value}: {verdict.why}"
+    why = f"{_kind(entry, shape)}; {verdict.outcome.value}: {verdict.why}"
     slow = (
         "slow for this purpose" if speed.decode < need.good_decode / 2 or speed.prefill < need.good_prefill / 4 else ""
     )
@@ -125,9 +124,18 @@ def _suggestion(
     )  # fmt: skip
 
 
+def _kind(entry: Entry, shape: ModelShape) -> str:
+    """How large it is and how much of it works on a token, as far as the catalogue tells."""
+    total = f"{entry.total_b:g}B " if entry.total_b else ""
+    if not shape.experts:
+        return f"{total}dense"
+    return f"{entry.active_b:g}B of {total}active" if entry.active_b and total else f"{total}with experts"
+
+
 def _losses(entry: Entry, source: QuantSource, verdict: Verdict, speed: Speed, need: Need) -> float:
     """Points that a way of running costs."""
-    bits = (source.size_bytes or 0) * 8 / ((entry.total_b or 1.0) * 1e9)
+    # Where nobody says how many parameters there are, nothing is held against it.
+    bits = (source.size_bytes or 0) * 8 / (entry.total_b * 1e9) if entry.total_b else 8.0
     made_small = source.quant.upper().startswith(_MADE_SMALL) or entry.family == "gpt-oss"
     few = max(0.0, _FEW_BITS - bits)
     lost = 0.0 if made_small else _BIT_STEP * max(0.0, 8 - bits) + _FEW_BITS_STEP * (few + few * few)

@@ -1,0 +1,163 @@
+"""``hearth models pull``: fetch a model, with its size, whether it fits, and its progress said."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from hearth.cli.models.text import size_text, span_text
+from hearth.errors import HearthError, UsageError
+from hearth.paths import Paths
+from hearth.weights.catalogue import Catalogue, load_catalogue
+from hearth.weights.fit import Request, judge
+from hearth.weights.hardware import Machine, measure_machine
+from hearth.weights.hub import Hub, read_access
+from hearth.weights.manifest import Manifest
+from hearth.weights.plan import Plan
+from hearth.weights.progress import Notice, Progress
+from hearth.weights.pull import Puller
+from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
+from hearth.weights.store import Store, check_name
+from hearth.weights.subject import find_source, of_catalogue
+
+FIT_CONTEXT = 32_768
+"""Tokens of context for which a verdict is given where nobody asked for another."""
+
+_BAR_WIDTH = 24
+
+
+def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
+    """Pull."""
+    pull(args, paths, environment, sys.stderr)
+    return 0
+
+
+def pull(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str], err: TextIO) -> Manifest:
+    """Fetch what ``args`` ask for; everything that is said goes to ``err``."""
+    paths.ensure()
+    access = read_access(environment, args.offline)
+    catalogue = load_catalogue(paths.config / "models.toml")
+    store = Store(paths.models)
+    for name in store.settle():
+        print(f"{name} was all there: published", file=err)
+    plan = make_plan(args, catalogue, Hub(access))
+    there = _same(store, plan)
+    if there is not None:
+        print(f"{plan.name} is here already, as {plan.origin.revision[:12] or plan.origin.where} has it", file=err)
+        return there
+    count = f"{len(plan.files)} files" if len(plan.files) > 1 else plan.files[0].name
+    print(f"{plan.name} · {size_text(plan.size_bytes)} · {count} · from {_origin(plan)}", file=err)
+    print(fit_line(args.reference, catalogue, measure_machine()), file=err)
+    bar = Bar(err)
+    puller = Puller(paths.models, store.publish, access, bar.show)
+    try:
+        manifest = puller.pull(plan, have=lambda: _same(store, plan))
+    except KeyboardInterrupt:
+        bar.close()
+        print("stopped · the same command goes on where it was", file=err)
+        raise
+    finally:
+        bar.close()
+    assert isinstance(manifest, Manifest)
+    print(f"{plan.name} is here, whole and verified · run: hearth run -m {plan.name}", file=err)
+    return manifest
+
+
+def make_plan(args: argparse.Namespace, catalogue: Catalogue, hub: Hub) -> Plan:
+    """What to fetch for a reference, its revision pinned. Raises UsageError and what ``Hub.plan`` raises."""
+    reference = parse_reference(args.reference)
+    name = args.new_name
+    if name:
+        check_name(name)
+    extras = {"mmproj": not args.no_mmproj, "draft": args.draft}
+    if args.sha256 and not isinstance(reference, UrlRef):
+        raise UsageError("--sha256 belongs to an address", "leave it out: the hub tells the hash of each file")
+    match reference:
+        case CatalogueRef():
+            entry, source = find_source(reference, catalogue)
+            default = entry.source()
+            own = entry.name if source == default else f"{entry.name}:{source.quant}"
+            return hub.plan(name or own, source.repo, quant=source.quant, pattern=source.pattern, **extras)
+        case HubRef():
+            own = f"{reference.repo}:{reference.quant}" if reference.quant else reference.repo
+            return hub.plan(name or own, reference.repo, reference.revision, quant=reference.quant, **extras)
+        case UrlRef():
+            return hub.plan_url(reference.url, args.sha256, name)
+        case FileRef():
+            raise UsageError(f"{reference.path} is a file here", f"run: hearth models import {reference.path}")
+
+
+def fit_line(reference: str, catalogue: Catalogue, machine: Machine) -> str:
+    """Whether it fits this machine, in one line; where it is not known before, how to find out."""
+    try:
+        parsed = parse_reference(reference)
+        if not isinstance(parsed, CatalogueRef):
+            return f"whether it fits: hearth models fit {reference}"
+        subject = of_catalogue(parsed, catalogue)
+    except HearthError as error:
+        return f"whether it fits is not known yet: {error.what}"
+    native = subject.shape.native_context or FIT_CONTEXT
+    verdict = judge(subject.shape, subject.file_bytes, Request(min(FIT_CONTEXT, native)), machine)
+    return " · ".join(filter(None, (f"{verdict.outcome} · {verdict.why}", verdict.warning)))
+
+
+class Bar:
+    """One line on a terminal that moves while files arrive; on anything else only what must be said."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._moves = stream.isatty()
+        self._open = False
+
+    def show(self, event: Progress | Notice) -> None:
+        """Show how far it is, or say a line."""
+        if isinstance(event, Notice):
+            self.close()
+            print(event.text, file=self._stream)
+        elif self._moves:
+            line = progress_line(event)[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+            self._open = True
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._open:
+            print(file=self._stream)
+            self._open = False
+
+
+def progress_line(progress: Progress) -> str:
+    """A bar, the bytes, the speed, the time to go, and of several files which."""
+    share = progress.done_bytes / progress.size_bytes if progress.size_bytes else 1.0
+    filled = int(_BAR_WIDTH * share)
+    parts = [
+        f"{'━' * filled}{'─' * (_BAR_WIDTH - filled)} {share:4.0%}",
+        f"{size_text(progress.done_bytes)} of {size_text(progress.size_bytes)}",
+        f"{size_text(round(progress.speed))}/s" if progress.speed else "",
+        f"about {span_text(progress.eta_s)} left" if progress.eta_s is not None else "",
+        f"file {progress.number} of {progress.count}" if progress.count > 1 else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _same(store: Store, plan: Plan) -> Manifest | None:
+    """The model that is there, when it is what the plan would fetch, and whole."""
+    manifest = store.manifest(plan.name)
+    if manifest is None:
+        return None
+    planned = {(file.name, file.sha256 or file.size_bytes) for file in plan.files}
+    kept = {(file.name, file.sha256) for file in manifest.files} | {
+        (file.name, file.size_bytes) for file in manifest.files
+    }
+    try:
+        store.resolve(plan.name)
+    except HearthError:
+        return None
+    return manifest if planned <= kept and len(planned) == len(manifest.files) else None
+
+
+def _origin(plan: Plan) -> str:
+    return f"{plan.origin.where}@{plan.origin.revision[:12]}" if plan.origin.revision else plan.origin.where

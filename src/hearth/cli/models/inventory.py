@@ -1,0 +1,153 @@
+"""``hearth models list``, ``show`` and ``remove``: what is on this disk."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from hearth.cli.models.text import memory_text, size_text, table
+from hearth.ops.local import ask
+from hearth.paths import Paths
+from hearth.settings import Settings, load_settings
+from hearth.weights.catalogue import load_catalogue
+from hearth.weights.gguf import read_gguf
+from hearth.weights.importers import consequence
+from hearth.weights.portrait import Portrait, portray
+from hearth.weights.store import ModelCard, Store
+from hearth.weights.usage import Usage
+
+
+def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
+    """Run one of the three."""
+    settings = load_settings(paths.config_file, environment)
+    if args.verb == "remove":
+        return _remove(args.name, paths)
+    if args.verb == "show":
+        return _show(args.name, paths, settings, as_json=args.json)
+    return _list(paths, settings, as_json=args.json)
+
+
+def _list(paths: Paths, settings: Settings, *, as_json: bool) -> int:
+    """List them. No daemon is started for it; one that runs adds what is loaded."""
+    chosen = settings.model
+    store = Store(paths.models)
+    cards = store.cards(chosen)
+    loaded = asyncio.run(loaded_models(paths))
+    rows = [row(card, chosen=chosen, context=loaded.get(card.name, 0)) for card in cards]
+    for path in store.unnameable():
+        print(f"left out, rename it: {str(path)!r}", file=sys.stderr)
+    for error in store.damaged():
+        print(f"left out: {error}", file=sys.stderr)
+    if as_json:
+        print(msgspec.json.encode(rows).decode())
+        return 0
+    width = max((len(each["name"]) for each in rows), default=0)
+    for each in rows:
+        notes = [each["description"], "the default" if each["default"] else ""]
+        notes.append(f"loaded, context {each['context_length']:,} tokens" if each["loaded"] else "")
+        print(f"{each['name']:{width}}  {size_text(each['size_bytes']):>9}  {'; '.join(filter(None, notes))}")
+    if chosen not in {card.name for card in cards}:
+        print(f"the default model {chosen!r} is not here · run: hearth models pull {chosen}", file=sys.stderr)
+    return 0
+
+
+def row(card: ModelCard, *, chosen: str, context: int) -> dict[str, Any]:
+    """One model as ``--json`` shows it. ``context`` is the running engine's figure in tokens, 0 when not loaded."""
+    return {
+        "name": card.name,
+        "path": str(card.path),
+        "size_bytes": card.size_bytes,
+        "description": card.description,
+        "default": card.name == chosen,
+        "loaded": context > 0,
+        "context_length": context or None,
+    }
+
+
+def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
+    store = Store(paths.models)
+    card = store.resolve(name)
+    entry = load_catalogue(paths.config / "models.toml").find(name)
+    gguf = read_gguf(card.path)
+    portrait = portray(card, gguf, entry, *(read_gguf(part) for part in card.more_parts))
+    context = asyncio.run(loaded_models(paths)).get(card.name, 0)
+    usage = store.usage(card)
+    manifest = store.manifest(name)
+    note = consequence(manifest) if manifest else ""
+    if as_json:
+        whole = {
+            **row(card, chosen=settings.model, context=context),
+            **asdict(portrait),
+            "last_used": usage.last_used or None,
+            "prefill_per_s": usage.prefill_per_s,
+            "decode_per_s": usage.decode_per_s,
+            "origin": msgspec.to_builtins(manifest.origin) if manifest else None,
+            "files": msgspec.to_builtins(manifest.files) if manifest else None,
+            "note": note or (entry.note if entry else ""),
+        }
+        print(msgspec.json.encode(whole).decode())
+        return 0
+    rows = [
+        ("name", card.name),
+        ("file", str(card.path)),
+        ("size", f"{size_text(card.size_bytes)}, {card.description}"),
+    ]
+    rows += _described(portrait, context or settings.engine.context, loaded=context > 0)
+    rows += _used(usage)
+    rows += [("note", text) for text in (note, entry.note if entry else "") if text]
+    print("\n".join(table(rows)))
+    return 0
+
+
+def _described(portrait: Portrait, context: int, *, loaded: bool) -> list[tuple[str, str]]:
+    chosen = (
+        f"{context:,} tokens, " + ("loaded" if loaded else "as configured") if context else "by memory, at its load"
+    )
+    kv = f"{memory_text(portrait.kv_bytes * 1000)} for 1,000 tokens at f16" if portrait.kv_bytes else "none, or unknown"
+    sampling = ", ".join(f"{name} {value:g}" for name, value in portrait.sampling.items())
+    native = f"{portrait.native_context:,} tokens" if portrait.native_context else "unknown"
+    return [
+        ("kind", f"{portrait.architecture}, {portrait.parameters / 1e9:.2f} billion parameters"),
+        ("quantisation", " with ".join((portrait.kinds[0], ", ".join(portrait.kinds[1:]))).removesuffix(" with ")),
+        ("context", f"{native} native; {chosen}"),
+        ("KV cache", kv),
+        (
+            "tool calls",
+            {"yes": "its template knows tools", "no": "its template knows no tools"}.get(
+                portrait.tools, "it has no chat template"
+            ),
+        ),
+        ("sampling", sampling or "unknown"),
+        ("licence", portrait.licence or "unknown"),
+    ]
+
+
+def _used(usage: Usage) -> list[tuple[str, str]]:
+    last = datetime.datetime.fromtimestamp(usage.last_used).strftime("%Y-%m-%d %H:%M") if usage.last_used else "never"
+    if usage.decode_per_s is None or usage.prefill_per_s is None:
+        return [("last used", last), ("speed", "not measured yet")]
+    speed = f"{usage.prefill_per_s:,.0f} tokens/s prefill, {usage.decode_per_s:,.1f} tokens/s decode, measured here"
+    return [("last used", last), ("speed", speed)]
+
+
+def _remove(name: str, paths: Paths) -> int:
+    removed = Store(paths.models).remove(name, asyncio.run(loaded_models(paths)))
+    kept = f"; {size_text(removed.kept_bytes)} stay, others use them" if removed.kept_bytes else ""
+    print(f"removed {removed.name}: {size_text(removed.freed_bytes)} free{kept}", file=sys.stderr)
+    return 0
+
+
+async def loaded_models(paths: Paths) -> dict[str, int]:
+    """The loaded models and their context in tokens; none when no daemon runs."""
+    try:
+        answer = await ask(paths.socket, "GET", "/hearth/status")
+    except (OSError, TimeoutError):
+        return {}
+    return {each["model"]: each["context"] for each in answer.data["engines"]} if answer.status == 200 else {}

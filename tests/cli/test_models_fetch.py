@@ -1,0 +1,204 @@
+"""The verbs of ``hearth models`` that ask, and the offer of ``hearth run``, against a hub on this machine."""
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearth.cli.main import main
+from hearth.cli.models.fetch import Bar, progress_line
+from hearth.cli.models.text import memory_text, span_text, table
+from hearth.weights.progress import Notice, Progress
+from hearth.weights.store import PILOT_FILE
+from hub_server import HubServer
+
+REPO = "local/tiny-GGUF"
+CATALOGUE = f"""
+["tiny:1b"]
+aliases = ["tiny"]
+family = "tiny"
+profile = "standard"
+good_for = ["agent"]
+licence = "Apache-2.0"
+sources = [{{ quant = "Q8_0", repo = "{REPO}", pattern = "tiny-Q8_0.gguf", size_bytes = {PILOT_FILE.stat().st_size} }}]
+
+["tiny:1b".shape]
+architecture = "lfm2"
+layers = 6
+embedding = 192
+vocabulary = 1024
+heads = 6
+kv = [{{ layers = 3, kv_heads = 6, key_length = 32, value_length = 32 }}]
+"""
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub with one model, which the owner's catalogue knows."""
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "models.toml").write_text(CATALOGUE)
+    with HubServer() as server:
+        server.add(REPO, {"tiny-Q8_0.gguf": PILOT_FILE, "README.md": b"# Tiny"})
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+def test_a_model_is_pulled_shown_and_removed(home: Path, hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "tiny"]) == 0
+    said = capsys.readouterr().err
+    assert "tiny:1b" in said
+    assert "fits" in said
+    assert "whole and verified" in said
+    assert main(["models", "pull", "tiny:1b"]) == 0
+    assert "here already" in capsys.readouterr().err
+    assert main(["models", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert Path(rows["tiny:1b"]["path"]).read_bytes() == PILOT_FILE.read_bytes()
+    assert main(["models", "show", "tiny:1b", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["architecture"], shown["tools"], shown["origin"]["where"]) == ("lfm2", "yes", REPO)
+    assert shown["kv_bytes"] == 3 * 6 * 64 * 2
+    assert main(["models", "show", "tiny:1b"]) == 0
+    assert "its template knows tools" in capsys.readouterr().out
+    assert main(["models", "remove", "tiny:1b"]) == 0
+    assert "MB free" in capsys.readouterr().err
+    assert main(["models", "show", "tiny:1b"]) == 4
+
+
+def test_a_model_of_the_hub_is_judged_by_its_header_alone(hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:
+    large = PILOT_FILE.read_bytes()
+    assert main(["models", "fit", f"hf:{REPO}:Q8_0", "--json"]) == 0
+    fit = json.loads(capsys.readouterr().out)
+    assert (fit["known_from"], fit["measured"], fit["fits"]) == ("hub", False, True)
+    assert fit["file_bytes"] == len(large)
+    assert sum(end - start for start, end in (seen.range for seen in hub.of("storage") if seen.range)) < len(large)
+
+
+def test_a_model_that_is_here_is_counted_by_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "fit", "pilot", "--slots", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "counted by the engine itself" in shown
+    assert "in each of 2 slots" in shown
+    assert main(["models", "fit", str(PILOT_FILE), "--ram", "8GiB"]) == 0
+    assert "estimated from the file's header" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fit", "no-such-model"], 4, "here or in the catalogue"),
+        (["fit", "tiny:9b"], 4, "here or in the catalogue"),
+        (["fit", "tiny:1b:Q2_K"], 4, "there are: Q8_0"),
+        (["fit", "tiny", "--kv", "q9"], 2, "no KV type"),
+        (["fit", "tiny", "--gpu-memory", "much"], 2, "16GiB"),
+        (["pull", "tiny", "--offline"], 5, "--offline"),
+        (["pull", "tiny", "--sha256", "0" * 64], 2, "leave it out"),
+        (["pull", "https://127.0.0.1/a.gguf"], 2, "--sha256"),
+        (["pull", "./a.gguf"], 2, "hearth models import"),
+        (["pull", "two words"], 2, "name"),
+        (["pull", "tiny", "--as", "pilot"], 2, "packaged"),
+        (["remove", "pilot"], 2, "stays"),
+        (["recommend", "-n", "0"], 2, "1 or more"),
+        (["import", "nothing-such"], 4, "hearth models scan"),
+    ],
+)
+def test_bad_input_is_one_line(
+    hub: HubServer, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    assert main(["models", *arguments]) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not hub.of("storage")
+
+
+def test_no_network_is_used_to_list_recommend_or_judge_by_the_catalogue(
+    hub: HubServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["list"], ["recommend"], ["fit", "tiny"], ["scan"], ["show", "pilot"]):
+        assert main(["models", *arguments]) == 0
+    assert not hub.seen
+
+
+def test_a_ranking_says_what_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "recommend", "--gpu-memory", "24GiB", "--ram", "64GiB", "--json", "-n", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == 3
+    assert all(each["why"] and each["context"] and not each["measured"] for each in found)
+    assert main(["models", "recommend", "--gpu-memory", "24GiB", "--ram", "64GiB", "-n", "3"]) == 0
+    shown = capsys.readouterr()
+    assert all(each["name"] in shown.out for each in found)
+    assert "estimates" in shown.err
+
+
+def test_headless_a_missing_model_is_the_command_that_fetches_it(
+    hub: HubServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "-m", "tiny:1b", "--output-format", "json", "hello"]) == 4
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["fix"] == "run: hearth models pull tiny:1b"
+    assert "Q8_0" in error["message"]
+    assert not hub.seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", ["n\n", "y\n"])
+def test_on_a_terminal_the_pull_is_offered(hub: HubServer, home: Path, answer: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hearth", "run", "-m", "tiny:1b", "hello"]
+    child = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=os.environ.copy())
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    said = b""
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        said += data
+    child.communicate()
+    os.close(ours)
+    text = said.decode()
+    assert "is not here" in text
+    assert "MB" in text
+    assert "fits" in text
+    there = list((home / "data" / "models" / "manifests").glob("*.json"))
+    if answer == "y\n":
+        assert len(there) == 1
+    else:
+        assert child.returncode == 4
+        assert "hearth models pull tiny:1b" in text
+        assert not there
+        assert not hub.seen
+
+
+def test_progress_is_one_line() -> None:
+    halfway = Progress("a.gguf", 1, 2, 6_000_000_000, 12_000_000_000, 250e6, 24.0)
+    line = progress_line(halfway)
+    assert "50%" in line
+    assert "6.0 GB of 12.0 GB · 250.0 MB/s · about 24 s left · file 1 of 2" in line
+    assert progress_line(Progress("a", 1, 1, 0, 0, 0.0, None)).endswith("0.0 MB of 0.0 MB")
+    stream = io.StringIO()
+    bar = Bar(stream)
+    bar.show(halfway)
+    bar.show(Notice("again"))
+    bar.close()
+    assert stream.getvalue() == "again\n"
+
+
+def test_figures() -> None:
+    assert (memory_text(3 << 30), memory_text(5 << 20)) == ("3.00 GiB", "5 MiB")
+    assert (span_text(5), span_text(600), span_text(7300)) == ("5 s", "10 min", "2 h 1 min")
+    assert table([("a", "1"), ("bb", "22")], frozenset({1})) == ["a    1", "bb  22"]
+    assert table([]) == []
