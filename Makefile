@@ -1,7 +1,7 @@
 # Everything here needs only Python 3.11-3.13, git and make: each target makes .venv and installs what it needs.
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format lock bench pilot bench-pilot
+.PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull pilot bench-pilot
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -39,6 +39,12 @@ lock: $(DEV)  ## resolve the lock files again after a change of dependencies (ne
 
 bench: $(DEV)  ## start-up, prompt weight and speed, printed and written to docs/bench.md
 	$(BIN)/python -m bench
+
+bench-fit: $(DEV)  ## what hearth says a model takes, beside the engine's own account; writes docs/fit.md
+	$(BIN)/python -m bench.fit
+
+bench-pull: $(DEV)  ## a pull of 2 GB beside curl and sha256sum, from a server on this machine
+	$(BIN)/python -m bench.pull
 
 pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on 2 cores; in work-pilot/)
 	$(BIN)/python -m pip install --quiet -e '.[pilot]'

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hearth.ops.daemon import is_alive
 from hearth.paths import resolve_paths
+from hub_server import HubServer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,6 +48,18 @@ def folder(tmp_path: Path, home: Path, free_port: int, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEARTH_PORT", str(free_port))
     return tmp_path
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub on this machine that has the pilot under the name of the model that the README fetches."""
+    with HubServer() as server:
+        pilot = ROOT / "src" / "hearth" / "weights" / "pilot.gguf"
+        server.add("ggml-org/gpt-oss-20b-GGUF", {"gpt-oss-20b-MXFP4.gguf": pilot})
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield server
 
 
 def run(command: str, port: int, key: str = "") -> subprocess.CompletedProcess[str]:
@@ -82,6 +96,10 @@ ALONE = (
     '.venv/bin/hearth run "Fix the failing test"',
     '.venv/bin/hearth run -c "And the other one"',
     ".venv/bin/hearth doctor",
+    ".venv/bin/hearth models recommend",
+    ".venv/bin/hearth models fit gpt-oss:20b --ctx 65536",
+    ".venv/bin/hearth models pull gpt-oss:20b",
+    ".venv/bin/hearth models scan",
     ".venv/bin/hearth models list",
     '.venv/bin/hearth run -m NAME "…"',
 )
@@ -92,7 +110,7 @@ AT_THE_PORT = (
 )
 
 
-def test_the_commands_of_the_owner(folder: Path, free_port: int) -> None:
+def test_the_commands_of_the_owner(folder: Path, free_port: int, hub: HubServer) -> None:
     for command in ALONE:
         done = run(command, free_port)
         # Done, or stopped at the limit of steps; every other outcome is a failure here.
