@@ -25,7 +25,7 @@ from hearth.errors import EngineFailed, HearthError, ModelUnavailable
 from hearth.paths import Paths
 from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit
-from hearth.weights.fit import Breakdown, Part, estimate
+from hearth.weights.fit import Breakdown, Part, estimate, keeps_twice
 from hearth.weights.fit_kv import Request
 from hearth.weights.hardware import Machine
 from hearth.weights.shape import ModelShape
@@ -34,6 +34,7 @@ LIMIT_S = 60
 """How long a measurement may take. It is 20 ms and the start of Python; a header on a slow disk may take more."""
 
 MIB = 1 << 20
+_OUTPUT_FIRST = ("gemma4",)
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
 _ROW = re.compile(
     r"memory_breakdown_print: \|   - (?P<name>.+?) *\|"
@@ -183,21 +184,28 @@ class Probe:
         return measured
 
     async def answer(
-        self, model: Path, shape: ModelShape, file_bytes: int, request: Request, machine: Machine
+        self,
+        model: Path,
+        shape: ModelShape,
+        file_bytes: int,
+        request: Request,
+        machine: Machine,
+        more_parts: Sequence[Path] = (),
     ) -> Answer:
         """The engine's answer where it gives one, else the closed form and why. Never raises HearthError.
 
         What is outside the engine's account (a card's own context, kept prompts) is that of the closed form.
         """
         closed = estimate(shape, file_bytes, request, machine)
+        devices = " ".join(gpu.name for gpu in machine.gpus)
         try:
-            measured = await self.measure(model, request, devices=" ".join(gpu.name for gpu in machine.gpus))
+            measured = await self.measure(model, request, more_parts, devices)
         except HearthError as error:
             return Answer(closed, False, error.what)
         if len(measured.devices) != len(closed.gpus):
             here, there = len(measured.devices), len(closed.gpus)
             return Answer(closed, False, f"the engine sees {here} cards, the machine has {there}")
-        return Answer(_with_measured(closed, measured), True)
+        return Answer(_with_measured(closed, _mapped_once(measured, shape)), True)
 
     async def _ask(self, model: Path, request: Request) -> Measured:
         for folder in (self._folder, self._runtime):
@@ -268,6 +276,15 @@ def _cause(lines: Sequence[str], model: Path, exit_text: str, missing: EngineFai
     if any("error loading model" in line or "hearth probe:" in line or "Error: " in line for line in lines):
         return load_error(lines, model.stem, exit_text, "the engine's own words: none kept")
     return EngineFailed(f"{missing.what} ({exit_text})")
+
+
+def _mapped_once(measured: Measured, shape: ModelShape) -> Measured:
+    """Without the second embedding of an architecture that asks for it first as the output: a file that is mapped has
+    it once."""
+    if measured.devices or not shape.tied or shape.architecture not in _OUTPUT_FIRST or keeps_twice(shape):
+        return measured
+    host = msgspec.structs.replace(measured.host, model=measured.host.model - shape.embedding_bytes)
+    return msgspec.structs.replace(measured, host=host)
 
 
 def _with_measured(closed: Breakdown, measured: Measured) -> Breakdown:

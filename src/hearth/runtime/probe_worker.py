@@ -8,6 +8,7 @@ worker, so that what is measured is what is loaded.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -35,9 +36,7 @@ def main() -> int:
     except (msgspec.DecodeError, ValueError) as error:
         print(f"hearth probe: bad options: {error}", file=sys.stderr)
         return EXIT_BAD_OPTIONS
-    # The abort must not leave a core file; and nobody may be left hanging when the parent is gone.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(options.limit_s)
+    _prepare_for_the_crash(options.limit_s)
     try:
         Server(parameters)
     except RuntimeError as error:
@@ -46,6 +45,19 @@ def main() -> int:
     finally:
         Path(options.socket).unlink(missing_ok=True)
     os._exit(EXIT_NOT_STOPPED)
+
+
+def _prepare_for_the_crash(limit_s: int) -> None:
+    """Leave no core file, and have the crash wait: the engine writes its log from a thread of its own, which would
+    lose the table. ``sleep`` as the handler takes the signal's number for seconds; meanwhile the parent has read the
+    table and ends us, and when there is no parent or no table, the alarm does."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(limit_s)
+    library = ctypes.CDLL(None)
+    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    library.signal.restype = ctypes.c_void_p
+    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT):
+        library.signal(number, ctypes.cast(library.sleep, ctypes.c_void_p))
 
 
 def probe_parameters(options: ProbeOptions) -> CommonParams:

@@ -31,7 +31,7 @@ from hearth.weights.shape import ModelShape
 
 __all__ = [
     "Breakdown", "Outcome", "Part", "Placement", "Request", "Verdict", "bytes_per_token", "estimate", "judge",
-    "largest_context", "missing_bytes", "table_bytes", "usable_gpu_bytes", "usable_ram_bytes",
+    "keeps_twice", "largest_context", "missing_bytes", "table_bytes", "usable_gpu_bytes", "usable_ram_bytes",
 ]  # fmt: skip
 
 GPU_RESERVE_BYTES = 1024 * MIB
@@ -171,7 +171,7 @@ class _Estimate:
         shape, request = self._shape, self._request
         kv, states = kv_bytes(shape, request), recurrent_bytes(shape, request)
         if not self._on_cards:
-            twice = self._table if shape.tied and shape.embedding_kind in (*_REPACKED, -1) else 0
+            twice = self._table if keeps_twice(shape) else 0
             cards = tuple(Part() for _ in self._machine.gpus)
             host = Part(
                 self._weights + twice, kv, states, self._host_compute(), self._extras(), cache=self._host_cache()
@@ -233,6 +233,11 @@ class _Estimate:
         if prompts is None:
             prompts = min(LARGEST_PROMPT_CACHE, self._machine.ram_bytes // 8)
         return prompts + (checkpoint_bytes(self._shape, self._request) if prompts else 0)
+
+
+def keeps_twice(shape: ModelShape) -> bool:
+    """Whether a processor alone keeps the embedding twice: as it is, and rearranged for the output."""
+    return shape.tied and shape.embedding_kind in (*_REPACKED, -1)
 
 
 def table_bytes(shape: ModelShape, weights: int) -> int:
