@@ -21,7 +21,8 @@ from hearth.weights.pull import Puller, incoming_folder
 from hearth.weights.store import Store
 from hearth.weights.transfer import Tuning
 from hearth.weights.wire import Access
-from hub_server import Faults, HubServer
+from hub_faults import Faults
+from hub_server import HubServer
 
 REPO = "local/model"
 RATES = ("cut", "error", "ignore_range", "wrong", "trickle", "expired", "new_etag", "hub_error")
