@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hearth.cli.main import main
-from hearth.cli.models.fetch import Bar, progress_line
+from hearth.cli.models.progress import Bar, progress_line
 from hearth.cli.models.text import memory_text, span_text, table
 from hearth.weights.progress import Notice, Progress
 from hearth.weights.store import PILOT_FILE

@@ -20,9 +20,12 @@ from hearth.ops.local import ask
 from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths
 from hearth.settings import ENVIRONMENT, Settings, load_settings
+from hearth.weights.hardware import Machine, measure_machine
 
 LEAST_MEMORY = 1 << 30
 ANSWER_LIMIT_S = 120.0
+MOST_USERS = 3
+"""Other programs on a card that are named."""
 _ENGINE_PROBE = "import xllamacpp; from importlib.metadata import version; print(version('xllamacpp'))"
 
 
@@ -51,9 +54,9 @@ async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[
     yield check_python(sys.version_info[:3])
     yield await asyncio.to_thread(check_engine)
     yield check_processor(machine.processor(), machine.missing_features())
-    yield check_memory(*machine.memory_bytes())
-    gpus = await asyncio.to_thread(machine.graphics)
-    yield Check("graphics", True, "; ".join(gpus) or "none found: the CPU runs the model")
+    found = await asyncio.to_thread(measure_machine)
+    yield check_memory(found.ram_bytes, found.ram_free_bytes)
+    yield check_graphics(found)
     yield check_home(paths)
     yield await asyncio.to_thread(check_git)
     daemon = await check_daemon(paths, settings, environment, tell)
@@ -97,6 +100,16 @@ def check_memory(total: int, free: int) -> Check:
     """At least 1 GiB free, for the pilot and the daemon together. Unknown passes."""
     text = f"{total / 2**30:.1f} GiB" + (f", {free / 2**30:.1f} GiB free" if free else "")
     return Check("memory", not free or free >= LEAST_MEMORY, text, "close other programs, or take a smaller model")
+
+
+def check_graphics(found: Machine) -> Check:
+    """The cards with their memory, who else holds much of it, and what could not be found out. Never fails."""
+    cards = [
+        f"{gpu.name}, {gpu.total_bytes / 2**30:.1f} GiB, {gpu.free_bytes / 2**30:.1f} GiB free"
+        + "".join(f", held by {user.name} ({user.pid})" for user in gpu.users[:MOST_USERS])
+        for gpu in found.gpus
+    ]
+    return Check("graphics", True, "; ".join((*cards, *found.notes)) or "none found: the CPU runs the model")
 
 
 def check_home(paths: Paths) -> Check:

@@ -1,4 +1,4 @@
-"""What this machine has for running models: processor, memory, graphics. Best effort; never raises."""
+"""What processor this machine has. Best effort; never raises. The rest is told by ``weights.hardware``."""
 
 from __future__ import annotations
 
@@ -40,37 +40,6 @@ def missing_features() -> list[str]:
             return [feature for feature in WANTED_FEATURES if feature not in flags]
     shown = _output("sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features").lower().split()
     return [feature for feature in WANTED_FEATURES if feature not in shown] if shown else []
-
-
-def memory_bytes() -> tuple[int, int]:
-    """Memory of this machine and how much of it is free for programs, in bytes; 0 where it cannot be told."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            return total, int(line.split()[1]) * 1024
-    return total, 0
-
-
-def graphics() -> list[str]:
-    """The GPUs that the vendors' own tools name, with their memory."""
-    found = [
-        f"{name}, {total} MiB"
-        for name, _, total in (
-            line.partition(", ")
-            for line in _output(
-                "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"
-            ).splitlines()
-        )
-        if total
-    ]
-    found += [
-        line.partition(",")[2].split(",")[0].strip() or "AMD GPU"
-        for line in _output("rocm-smi", "--showproductname", "--csv").splitlines()
-        if line.startswith("card")
-    ]
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        found.append("Apple GPU (Metal), shares the memory")
-    return found
 
 
 def _lines(path: Path) -> list[str]:

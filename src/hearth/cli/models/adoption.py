@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hearth.cli.models.fetch import Bar
+from hearth.cli.models.progress import Bar
 from hearth.cli.models.text import size_text, table
 from hearth.errors import ModelUnavailable
 from hearth.paths import Paths

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from hearth.cli.models.text import size_text, span_text
+from hearth.cli.models.progress import Bar
+from hearth.cli.models.text import size_text
 from hearth.errors import HearthError, UsageError
 from hearth.paths import Paths
 from hearth.weights.catalogue import Catalogue, load_catalogue
@@ -17,7 +17,6 @@ from hearth.weights.hardware import Machine, measure_machine
 from hearth.weights.hub import Hub, read_access
 from hearth.weights.manifest import Manifest
 from hearth.weights.plan import Plan
-from hearth.weights.progress import Notice, Progress
 from hearth.weights.pull import Puller
 from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
 from hearth.weights.store import Store, check_name
@@ -25,8 +24,6 @@ from hearth.weights.subject import find_source, of_catalogue
 
 FIT_CONTEXT = 32_768
 """Tokens of context for which a verdict is given where nobody asked for another."""
-
-_BAR_WIDTH = 24
 
 
 def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
@@ -61,6 +58,7 @@ def pull(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str],
         raise
     finally:
         bar.close()
+    store.collect_garbage()
     assert isinstance(manifest, Manifest)
     print(f"{plan.name} is here, whole and verified · run: hearth run -m {plan.name}", file=err)
     return manifest
@@ -102,45 +100,6 @@ def fit_line(reference: str, catalogue: Catalogue, machine: Machine) -> str:
     native = subject.shape.native_context or FIT_CONTEXT
     verdict = judge(subject.shape, subject.file_bytes, Request(min(FIT_CONTEXT, native)), machine)
     return " · ".join(filter(None, (f"{verdict.outcome} · {verdict.why}", verdict.warning)))
-
-
-class Bar:
-    """One line on a terminal that moves while files arrive; on anything else only what must be said."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._moves = stream.isatty()
-        self._open = False
-
-    def show(self, event: Progress | Notice) -> None:
-        """Show how far it is, or say a line."""
-        if isinstance(event, Notice):
-            self.close()
-            print(event.text, file=self._stream)
-        elif self._moves:
-            line = progress_line(event)[: shutil.get_terminal_size().columns - 1]
-            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
-            self._open = True
-
-    def close(self) -> None:
-        """Leave the line."""
-        if self._open:
-            print(file=self._stream)
-            self._open = False
-
-
-def progress_line(progress: Progress) -> str:
-    """A bar, the bytes, the speed, the time to go, and of several files which."""
-    share = progress.done_bytes / progress.size_bytes if progress.size_bytes else 1.0
-    filled = int(_BAR_WIDTH * share)
-    parts = [
-        f"{'━' * filled}{'─' * (_BAR_WIDTH - filled)} {share:4.0%}",
-        f"{size_text(progress.done_bytes)} of {size_text(progress.size_bytes)}",
-        f"{size_text(round(progress.speed))}/s" if progress.speed else "",
-        f"about {span_text(progress.eta_s)} left" if progress.eta_s is not None else "",
-        f"file {progress.number} of {progress.count}" if progress.count > 1 else "",
-    ]
-    return " · ".join(filter(None, parts))
 
 
 def _same(store: Store, plan: Plan) -> Manifest | None:

@@ -138,7 +138,9 @@ def _used(usage: Usage) -> list[tuple[str, str]]:
 
 
 def _remove(name: str, paths: Paths) -> int:
-    removed = Store(paths.models).remove(name, asyncio.run(loaded_models(paths)))
+    store = Store(paths.models)
+    removed = store.remove(name, asyncio.run(loaded_models(paths)))
+    store.collect_garbage()
     kept = f"; {size_text(removed.kept_bytes)} stay, others use them" if removed.kept_bytes else ""
     print(f"removed {removed.name}: {size_text(removed.freed_bytes)} free{kept}", file=sys.stderr)
     return 0
