@@ -17,7 +17,7 @@ import msgspec
 from hearth.errors import EngineFailed, HearthError
 from hearth.paths import Paths
 from hearth.runtime.cores import allowed_cores
-from hearth.runtime.engine import Endpoint, EngineState, LoadProgress, Tell
+from hearth.runtime.engine import Endpoint, EngineState, LoadProgress, Tell, own_context
 from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit, is_alive
 from hearth.runtime.worker_options import MOST_TOKENS, WorkerOptions
@@ -25,9 +25,6 @@ from hearth.settings import EngineSettings
 from hearth.weights.gguf import GgufHeader, read_header
 from hearth.weights.store import ModelCard
 
-LARGEST_OWN_CONTEXT = 16_384
-"""Tokens that one request gets when nobody asked for a context: enough for an agent, and two slots of it fit into
-8 GiB beside a model of 8 billion parameters (144 KiB a token)."""
 SMALLEST_CONTEXT = 256
 GRACE_S = 5.0
 """How long an engine may take to end by itself."""
@@ -203,14 +200,13 @@ def _options(card: ModelCard, settings: EngineSettings, header: GgufHeader, endp
             f"{MOST_TOKENS:,} in all",
             "set a smaller context (HEARTH_CONTEXT) or fewer slots (HEARTH_SLOTS)",
         )
-    own = min(header.context_length, LARGEST_OWN_CONTEXT) if header.context_length > 0 else LARGEST_OWN_CONTEXT
     return WorkerOptions(
         model=str(card.path),
         name=card.name,
         socket=str(endpoint.socket),
         api_key=endpoint.api_key,
         parent=os.getpid(),
-        context=max(settings.context or own, SMALLEST_CONTEXT),
+        context=max(settings.context or own_context(header.context_length), SMALLEST_CONTEXT),
         slots=settings.slots,
         threads=min(settings.threads or allowed_cores(), 512),
         cache_ram_mib=_cache_mib(),

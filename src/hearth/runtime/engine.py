@@ -14,6 +14,16 @@ from typing import Protocol
 
 from hearth.weights.store import ModelCard
 
+LARGEST_OWN_CONTEXT = 16_384
+"""Tokens that one request gets when nobody asked for a context: enough for an agent, and two slots of it fit into
+8 GiB beside a model of 8 billion parameters (144 KiB a token)."""
+
+
+def own_context(native: int) -> int:
+    """The context that a model gets when nobody asked for another. ``native`` is what it was trained for, 0 when
+    unsaid; all in tokens."""
+    return min(native, LARGEST_OWN_CONTEXT) if native > 0 else LARGEST_OWN_CONTEXT
+
 
 class EngineState(StrEnum):
     """Where an engine is in its life. ``failed`` and ``stopped`` are ends: a new engine is made instead."""
