@@ -14,7 +14,7 @@ import gguf_models
 from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.embedded import EmbeddedEngine
-from hearth.runtime.engine import Engine, EngineState, LoadProgress
+from hearth.runtime.engine import LARGEST_OWN_CONTEXT, Engine, EngineState, LoadProgress
 from hearth.runtime.process import is_alive
 from hearth.settings import EngineSettings
 from hearth.weights.store import ModelCard, Store

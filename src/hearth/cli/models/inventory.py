@@ -15,6 +15,7 @@ import msgspec
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.ops.local import ask
 from hearth.paths import Paths
+from hearth.runtime.engine import own_context
 from hearth.settings import Settings, load_settings
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.gguf import read_gguf
@@ -99,7 +100,8 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
         ("file", str(card.path)),
         ("size", f"{size_text(card.size_bytes)}, {card.description}"),
     ]
-    rows += _described(portrait, context or settings.engine.context, loaded=context > 0)
+    chosen = context or settings.engine.context or own_context(portrait.native_context)
+    rows += _described(portrait, chosen, loaded=context > 0)
     rows += _used(usage)
     rows += [("note", text) for text in (note, entry.note if entry else "") if text]
     print("\n".join(table(rows)))
@@ -107,9 +109,7 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
 
 
 def _described(portrait: Portrait, context: int, *, loaded: bool) -> list[tuple[str, str]]:
-    chosen = (
-        f"{context:,} tokens, " + ("loaded" if loaded else "as configured") if context else "by memory, at its load"
-    )
+    chosen = f"{context:,} tokens a request" + ("" if loaded else " when it is loaded")
     kv = f"{memory_text(portrait.kv_bytes * 1000)} for 1,000 tokens at f16" if portrait.kv_bytes else "none, or unknown"
     sampling = ", ".join(f"{name} {value:g}" for name, value in portrait.sampling.items())
     native = f"{portrait.native_context:,} tokens" if portrait.native_context else "unknown"
