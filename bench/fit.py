@@ -171,9 +171,10 @@ def page(cells: list[Cell], loaded: list[tuple[str, DeviceMemory, DeviceMemory]]
     small, worst = len(shaped_models.small_models()), max(cell.worst for cell in cells)
     lines = [
         f"{len(cells)} settings of {len({cell.name for cell in cells})} models; the worst is at {worst:.2f} of what is "
-        f"allowed. The first {small} models are generated small, the others have the shapes of well-known models.",
+        f"allowed.\nThe first {small} models are generated small, the others have the shapes of well-known models.",
         "",
-        "| model | setting | KV | weights: engine | ours | caches: engine | ours | compute: engine | ours | of 1 |",
+        "| model | tokens x slots | KV | model: engine | ours | context: engine | ours "
+        "| compute: engine | ours | share of limit |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
         *(cell.row() for cell in cells),
         "",
@@ -192,6 +193,8 @@ def page(cells: list[Cell], loaded: list[tuple[str, DeviceMemory, DeviceMemory]]
         "",
         "GiB on a card of nominal size, of which 97 % are taken to be there and 1 GiB is left free; 32 GiB of RAM.",
         "hearth has two slots unless its owner says otherwise. CodeLlama's size is its publisher's rounded figure.",
+        "GLM-4.7-Flash keeps 53 KiB of a token in this engine: 65,536 tokens of one slot fit 24 GiB as they are, of two",
+        "slots only with a q8_0 cache.",
         "",
         "| model | card | asked | weights | KV | compute | in all | verdict |",
         "|---|---|---|---:|---:|---:|---:|---|",

@@ -144,6 +144,16 @@ async def test_a_spoilt_note_is_measured_again(home: Path, probe: Probe) -> None
     assert await probe.measure(model, Request(2048)) == first
 
 
+async def test_what_a_killed_measurement_left_is_cleared_away(home: Path, probe: Probe) -> None:
+    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["mha-tied"](), hollow=True)
+    folder = home / "cache" / "probes"
+    folder.mkdir(parents=True)
+    # No system gives out so high a number.
+    (folder / "engine-2000000000-0abc.log").write_text("cut off")
+    await probe.measure(model, Request(2048))
+    assert [path.suffix for path in folder.iterdir()] == [".json"]
+
+
 async def test_files_that_are_no_models(home: Path, probe: Probe) -> None:
     with pytest.raises(ModelUnavailable, match="cannot be opened"):
         await probe.measure(home / "nothing.gguf", Request(2048))

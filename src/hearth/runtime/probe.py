@@ -24,7 +24,7 @@ import msgspec
 from hearth.errors import EngineFailed, HearthError, ModelUnavailable
 from hearth.paths import Paths
 from hearth.runtime.loadlog import load_error
-from hearth.runtime.process import Process, describe_exit
+from hearth.runtime.process import Process, describe_exit, is_alive
 from hearth.weights.fit import Breakdown, Part, estimate, keeps_twice
 from hearth.weights.fit_kv import Request
 from hearth.weights.hardware import Machine
@@ -192,7 +192,8 @@ class Probe:
         machine: Machine,
         more_parts: Sequence[Path] = (),
     ) -> Answer:
-        """The engine's answer where it gives one, else the closed form and why. Never raises HearthError.
+        """The engine's answer with all layers on the cards, where it gives one; else the closed form and why. Never
+        raises HearthError.
 
         What is outside the engine's account (a card's own context, kept prompts) is that of the closed form.
         """
@@ -210,7 +211,11 @@ class Probe:
     async def _ask(self, model: Path, request: Request) -> Measured:
         for folder in (self._folder, self._runtime):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Named as an engine's: when we are killed, the next daemon sweeps it away.
+        for left in self._folder.glob("engine-*.log"):
+            maker = left.name.split("-")[1]
+            if maker.isdigit() and not is_alive(int(maker)):
+                left.unlink(missing_ok=True)
+        # Named as an engine's: when we are killed, the next daemon sweeps the socket away.
         mark = f"engine-{os.getpid()}-{secrets.token_hex(4)}"
         log, socket = self._folder / f"{mark}.log", self._runtime / f"{mark}.sock"
         options = ProbeOptions(
