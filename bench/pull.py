@@ -57,10 +57,10 @@ def serving(folder: Path) -> Iterator[str]:
 
 def pull_once(endpoint: str, models: Path) -> None:
     """What the process does that is measured."""
-    from hearth.weights.hub import Hub
-    from hearth.weights.pull import Puller
+    from hearth.weights.fetch.hub import Hub
+    from hearth.weights.fetch.pull import Puller
+    from hearth.weights.fetch.wire import Access
     from hearth.weights.store import Store
-    from hearth.weights.wire import Access
 
     access = Access(endpoint)
     plan = Hub(access).plan("big", REPO)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware.system_text import Printed
 
 DATA = Path(__file__).parent / "data" / "hardware"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from hearth.weights.plan import Plan
-from hearth.weights.pull import Puller
+from hearth.weights.fetch.plan import Plan
+from hearth.weights.fetch.pull import Puller
+from hearth.weights.fetch.transfer import Tuning
+from hearth.weights.fetch.wire import Access
 from hearth.weights.store import Store
-from hearth.weights.transfer import Tuning
-from hearth.weights.wire import Access
 
 TUNING = Tuning(connections=3, piece_bytes=40_000, sync_bytes=1, tick_s=0.001, backoff_s=0.0)
 

@@ -35,15 +35,15 @@ AGENTS_LINES = 120
 PLACES = {
     "aiohttp": ("gateway/*", "runtime/*"),
     "gguf": ("pilot/*",),
-    "huggingface_hub": ("weights/hub.py",),
+    "huggingface_hub": ("weights/fetch/hub.py",),
     "numpy": ("pilot/*",),
-    "pynvml": ("weights/gpu_nvidia.py",),
+    "pynvml": ("weights/hardware/nvidia.py",),
     "regex": ("tools/grep.py",),
     "rich": ("cli/live.py",),
     "starlette": (),
     "tokenizers": ("pilot/*",),
     "torch": ("pilot/*",),
-    "truststore": ("weights/wire.py",),
+    "truststore": ("weights/fetch/wire.py",),
     "uvicorn": ("gateway/*",),
     "xllamacpp": ("runtime/worker.py", "runtime/probe_worker.py"),
     "subprocess": (
@@ -51,7 +51,7 @@ PLACES = {
         "pilot/evaluate.py",
         "runtime/process.py",
         "sandbox/*",
-        "weights/system_text.py",
+        "weights/hardware/system_text.py",
         "workspace/snapshots.py",
     ),
 }
@@ -72,11 +72,11 @@ LATE_IMPORTS = {
     # The extra that only training needs.
     ("pilot/data.py", "pytest"),
     # Only what is fetched from the hub pays for its library, and for the system's certificates.
-    ("weights/hub.py", "huggingface_hub"),
-    ("weights/hub.py", "huggingface_hub.utils"),
-    ("weights/wire.py", "truststore"),
+    ("weights/fetch/hub.py", "huggingface_hub"),
+    ("weights/fetch/hub.py", "huggingface_hub.utils"),
+    ("weights/fetch/wire.py", "truststore"),
     # Only where there is such a card.
-    ("weights/gpu_nvidia.py", "pynvml"),
+    ("weights/hardware/nvidia.py", "pynvml"),
     # A session that does not search does not pay for it.
     ("tools/grep.py", "regex"),
 }

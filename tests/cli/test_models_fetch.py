@@ -14,7 +14,7 @@ import pytest
 from hearth.cli.main import main
 from hearth.cli.models.progress import Bar, progress_line
 from hearth.cli.models.text import memory_text, span_text, table
-from hearth.weights.progress import Notice, Progress
+from hearth.weights.fetch.progress import Notice, Progress
 from hearth.weights.store import PILOT_FILE
 from hub_server import HubServer
 

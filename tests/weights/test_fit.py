@@ -29,8 +29,8 @@ from hearth.weights.fit import (
     usable_ram_bytes,
 )
 from hearth.weights.gguf import read_gguf
-from hearth.weights.gpu import Gpu
 from hearth.weights.hardware import Machine, describe_machine
+from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.shape import KvGroup, ModelShape, Recurrent
 from hearth.weights.shape_reader import shape_of
 

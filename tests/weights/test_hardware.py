@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.errors import UsageError
-from hearth.weights.gpu import MIB, Gpu, chosen
-from hearth.weights.gpu_nvidia import QUERY_CARDS, QUERY_USERS
 from hearth.weights.hardware import (
     Machine,
     describe_machine,
@@ -22,7 +20,9 @@ from hearth.weights.hardware import (
     parse_gpu_memory,
     parse_size,
 )
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware.gpu import MIB, Gpu, chosen
+from hearth.weights.hardware.nvidia import QUERY_CARDS, QUERY_USERS
+from hearth.weights.hardware.system_text import Printed
 from machines import Programs, lay_out, told
 
 GIB = 1 << 30

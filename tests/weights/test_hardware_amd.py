@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights.gpu import MIB, Found, Gpu, GpuUser
-from hearth.weights.gpu_amd import find_amd, parse_amd_smi, parse_rocm_smi, read_kernel
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware.amd import find_amd, parse_amd_smi, parse_rocm_smi, read_kernel
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.system_text import Printed
 from machines import Programs, lay_out, told
 
 R9700 = {

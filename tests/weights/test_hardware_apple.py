@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights.gpu import MIB, Gpu
-from hearth.weights.gpu_apple import free_memory, parse_displays, parse_sysctl, working_set
 from hearth.weights.hardware import measure_machine
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware.apple import free_memory, parse_displays, parse_sysctl, working_set
+from hearth.weights.hardware.gpu import MIB, Gpu
+from hearth.weights.hardware.system_text import Printed
 from machines import Programs, told
 
 GIB = 1 << 30

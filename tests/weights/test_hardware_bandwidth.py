@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights.bandwidth import known_bandwidth
+from hearth.weights.hardware.bandwidth import known_bandwidth
 
 GIB = 1 << 30
 

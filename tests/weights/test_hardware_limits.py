@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights.cpu import parse_cores, parse_features, parse_meminfo, physical_cores
-from hearth.weights.limits import Group, Limits, groups, read_limits
-from hearth.weights.ram_speed import measure_ram_bandwidth
+from hearth.weights.hardware.cpu import parse_cores, parse_features, parse_meminfo, physical_cores
+from hearth.weights.hardware.limits import Group, Limits, groups, read_limits
+from hearth.weights.hardware.ram_speed import measure_ram_bandwidth
 from machines import lay_out, told
 
 GIB = 1 << 30

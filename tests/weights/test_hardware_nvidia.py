@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights import gpu_nvidia
-from hearth.weights.gpu import MIB, Found, Gpu, GpuUser
-from hearth.weights.gpu_nvidia import cuda_version, find_nvidia, parse_smi, program_name, read_nvml
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware import nvidia as gpu_nvidia
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.nvidia import cuda_version, find_nvidia, parse_smi, program_name, read_nvml
+from hearth.weights.hardware.system_text import Printed
 from machines import Programs, lay_out, told
 
 GIB = 1 << 30

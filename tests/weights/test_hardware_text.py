@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hearth.weights.system_text import Printed, read_file, run_program, whole
+from hearth.weights.hardware.system_text import Printed, read_file, run_program, whole
 
 
 def program(folder: Path, body: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.weights.gpu import Found, Gpu
-from hearth.weights.gpu_vulkan import find_vulkan, parse_vulkaninfo
-from hearth.weights.system_text import Printed
+from hearth.weights.hardware.gpu import Found, Gpu
+from hearth.weights.hardware.system_text import Printed
+from hearth.weights.hardware.vulkan import find_vulkan, parse_vulkaninfo
 from machines import Programs, told
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.errors import ModelUnavailable, UsageError
-from hearth.weights.choice import HubFile, choose, models_in, quant_of
-from hearth.weights.hub import Hub, read_access
+from hearth.weights.fetch.choice import HubFile, choose, models_in, quant_of
+from hearth.weights.fetch.hub import Hub, read_access
+from hearth.weights.fetch.plan import Plan, RemoteFile
+from hearth.weights.fetch.wire import HUB, Access
 from hearth.weights.manifest import Origin
-from hearth.weights.plan import Plan, RemoteFile
-from hearth.weights.wire import HUB, Access
 from hub_server import HubServer
 
 REPO = "local/model"
@@ -218,7 +218,7 @@ def test_the_environment_says_where_and_who() -> None:
 
 def test_the_login_of_huggingface_hub_is_used(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hf_from_file\n")
-    code = "import os; from hearth.weights.hub import read_access; print(read_access(os.environ).token)"
+    code = "import os; from hearth.weights.fetch.hub import read_access; print(read_access(os.environ).token)"
     environment = {**os.environ, "HF_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "hf_from_file\n"

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import gguf_models
 from hearth.errors import CorruptModel, ModelUnavailable, StateError, UsageError
-from hearth.weights.found import Found, FoundFile
+from hearth.weights.fetch.progress import Progress
 from hearth.weights.importers import Place, consequence, import_model, imported_as, place_of, scan, usual_places
+from hearth.weights.importers.found import Found, FoundFile
+from hearth.weights.importers.taking import Reading, Way, take
 from hearth.weights.manifest import Manifest, Origin, StoredFile
-from hearth.weights.progress import Progress
 from hearth.weights.store import Store
-from hearth.weights.taking import Reading, Way, take
 from other_stores import HubCache, Ollama, gguf, sha256, split
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from hearth.errors import Denied, HearthError, ModelUnavailable, StateError, UsageError
-from hearth.weights.hub import Hub
+from hearth.weights.fetch.hub import Hub
+from hearth.weights.fetch.plan import Plan
+from hearth.weights.fetch.progress import Notice, Progress
+from hearth.weights.fetch.pull import Puller, incoming_folder, lock_of
+from hearth.weights.fetch.transfer import Tuning
+from hearth.weights.fetch.wire import Access
 from hearth.weights.manifest import Origin, StoredFile
-from hearth.weights.plan import Plan
-from hearth.weights.progress import Notice, Progress
-from hearth.weights.pull import Puller, incoming_folder, lock_of
-from hearth.weights.transfer import Tuning
-from hearth.weights.wire import Access
 from hub_server import HubServer, Seen
 
 REPO = "local/model"

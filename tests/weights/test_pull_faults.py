@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from hearth.errors import HearthError
-from hearth.weights.hub import Hub
-from hearth.weights.partial import Ranges, done_of
-from hearth.weights.plan import Plan
-from hearth.weights.pull import Puller, incoming_folder
+from hearth.weights.fetch.hub import Hub
+from hearth.weights.fetch.partial import Ranges, done_of
+from hearth.weights.fetch.plan import Plan
+from hearth.weights.fetch.pull import Puller, incoming_folder
+from hearth.weights.fetch.transfer import Tuning
+from hearth.weights.fetch.wire import Access
 from hearth.weights.store import Store
-from hearth.weights.transfer import Tuning
-from hearth.weights.wire import Access
 from hub_faults import Faults
 from hub_server import HubServer
 

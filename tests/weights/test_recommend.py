@@ -15,8 +15,8 @@ import pytest
 
 from hearth.weights.catalogue import Entry, Purpose, QuantSource, load_catalogue
 from hearth.weights.fit import Outcome, Request, estimate, judge
-from hearth.weights.gpu import Gpu
 from hearth.weights.hardware import Machine, describe_machine
+from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.recommend import NEEDS, Suggestion, recommend
 from hearth.weights.shape import KvGroup, ModelShape
 from hearth.weights.speed import expected_speed

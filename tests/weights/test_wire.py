@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hearth.errors import ModelUnavailable, UsageError
+from hearth.weights.fetch.partial import Ranges, done_of
+from hearth.weights.fetch.plan import Plan, RemoteFile
+from hearth.weights.fetch.pull import Puller
+from hearth.weights.fetch.transfer import Tuning, next_piece
+from hearth.weights.fetch.wire import Access, Broken, Line, proxy_for
 from hearth.weights.manifest import Origin
-from hearth.weights.partial import Ranges, done_of
-from hearth.weights.plan import Plan, RemoteFile
-from hearth.weights.pull import Puller
 from hearth.weights.store import Store
-from hearth.weights.transfer import Tuning, next_piece
-from hearth.weights.wire import Access, Broken, Line, proxy_for
 from hub_server import HubServer
 from web_proxy import CERTIFICATE, Proxy, SecureFile
 

@@ -25,8 +25,8 @@ from hearth.weights.fit_kv import (
     kv_bytes,
     recurrent_bytes,
 )
-from hearth.weights.gpu import Gpu
 from hearth.weights.hardware import Machine
+from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.shape import ModelShape
 
 __all__ = [

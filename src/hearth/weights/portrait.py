@@ -60,7 +60,9 @@ def portray(card: ModelCard, gguf: Gguf, entry: Entry | None, *more_parts: Gguf)
         gguf.context_length,
         bytes_per_token(shape_of(gguf, *more_parts)),
         tool_support(metadata.get("tokenizer.chat_template")),
-        {**entry.sampling} if entry and entry.sampling else _sampling(metadata),
+        {str(knob): value for knob, value in entry.sampling.items()}
+        if entry and entry.sampling
+        else _sampling(metadata),
         _text(metadata.get("general.license")) or (entry.licence if entry else ""),
     )
 

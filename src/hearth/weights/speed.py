@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hearth.weights.fit import Breakdown, Part, table_bytes
 from hearth.weights.fit_kv import Request
-from hearth.weights.gpu import Gpu
 from hearth.weights.hardware import Machine
+from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.shape import ModelShape
 
 GB = 10**9

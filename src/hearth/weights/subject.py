@@ -11,15 +11,15 @@ from typing import Literal
 from hearth.errors import ModelUnavailable, UsageError
 from hearth.weights.card import ModelCard, card_of_file
 from hearth.weights.catalogue import Catalogue, Entry, QuantSource
+from hearth.weights.fetch.hub import Hub
+from hearth.weights.fetch.plan import RemoteFile
+from hearth.weights.fetch.remote import RemoteSource
+from hearth.weights.fetch.wire import Access
 from hearth.weights.gguf import Gguf, read_gguf, read_gguf_from
-from hearth.weights.hub import Hub
-from hearth.weights.plan import RemoteFile
 from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
-from hearth.weights.remote import RemoteSource
 from hearth.weights.shape import ModelShape
 from hearth.weights.shape_reader import shape_of
 from hearth.weights.store import Store
-from hearth.weights.wire import Access
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from hearth.cli.models.progress import Bar
 from hearth.cli.models.text import size_text, table
 from hearth.errors import ModelUnavailable
 from hearth.paths import Paths
-from hearth.weights.found import Found
 from hearth.weights.importers import Place, consequence, import_model, imported_as, place_of, scan, usual_places
+from hearth.weights.importers.found import Found
 from hearth.weights.store import Store
 
 

@@ -16,9 +16,9 @@ from hearth.paths import Paths
 from hearth.runtime.probe import Answer, Probe
 from hearth.settings import load_settings
 from hearth.weights.catalogue import load_catalogue
-from hearth.weights.fit import Outcome, Part, Request, Verdict, judge, usable_gpu_bytes, usable_ram_bytes
+from hearth.weights.fetch.hub import read_access
+from hearth.weights.fit import Outcome, Part, Request, Verdict, judge, missing_bytes, usable_gpu_bytes, usable_ram_bytes
 from hearth.weights.hardware import Machine, describe_machine, measure_machine, parse_gpu_memory, parse_size
-from hearth.weights.hub import read_access
 from hearth.weights.store import Store
 from hearth.weights.subject import Subject, find_subject
 
@@ -54,7 +54,9 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     verdict = judge(subject.shape, subject.file_bytes, request, machine)
     answer = None if described else _ask_engine(subject, verdict, machine, paths)
     if answer is not None and answer.measured:
-        verdict = replace(verdict, breakdown=answer.breakdown)
+        missing = missing_bytes(answer.breakdown, machine)
+        outcome = Outcome.DOES_NOT_FIT if missing else verdict.outcome
+        verdict = replace(verdict, breakdown=answer.breakdown, missing_bytes=missing, outcome=outcome)
     if args.json:
         print(msgspec.json.encode(as_json(subject, verdict, machine, answer)).decode())
     else:
@@ -76,7 +78,10 @@ def _ask_engine(subject: Subject, verdict: Verdict, machine: Machine, paths: Pat
     if subject.card is None or verdict.outcome not in (Outcome.FITS, Outcome.QUANTISED):
         return None
     probe = Probe(paths)
-    return asyncio.run(probe.answer(subject.card.path, subject.shape, subject.file_bytes, verdict.request, machine))
+    card, request = subject.card, verdict.request
+    return asyncio.run(
+        probe.answer(card.path, subject.shape, subject.file_bytes, request, machine, more_parts=card.more_parts)
+    )
 
 
 def describe(subject: Subject, verdict: Verdict, machine: Machine, answer: Answer | None) -> list[str]:

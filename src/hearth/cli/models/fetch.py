@@ -12,12 +12,12 @@ from hearth.cli.models.text import size_text
 from hearth.errors import HearthError, UsageError
 from hearth.paths import Paths
 from hearth.weights.catalogue import Catalogue, load_catalogue
+from hearth.weights.fetch.hub import Hub, read_access
+from hearth.weights.fetch.plan import Plan
+from hearth.weights.fetch.pull import Puller
 from hearth.weights.fit import Request, judge
 from hearth.weights.hardware import Machine, measure_machine
-from hearth.weights.hub import Hub, read_access
 from hearth.weights.manifest import Manifest
-from hearth.weights.plan import Plan
-from hearth.weights.pull import Puller
 from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
 from hearth.weights.store import Store, check_name
 from hearth.weights.subject import find_source, of_catalogue

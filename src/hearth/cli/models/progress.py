@@ -6,7 +6,7 @@ import shutil
 from typing import TextIO
 
 from hearth.cli.models.text import size_text, span_text
-from hearth.weights.progress import Notice, Progress
+from hearth.weights.fetch.progress import Notice, Progress
 
 _BAR_WIDTH = 24
 

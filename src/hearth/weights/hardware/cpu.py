@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from hearth.weights.system_text import read_file
+from hearth.weights.hardware.system_text import read_file
 
 _X86 = "ssse3 sse4_2 avx f16c fma bmi2 avx2 avx_vnni avx_vnni_int8 avx512f avx512bw avx512dq avx512vl avx512vbmi"
 _X86_WIDE = "avx512_vnni avx512_bf16 avx512_fp16 avx10_1 avx10_2 amx_tile amx_int8 amx_bf16 amx_fp16"

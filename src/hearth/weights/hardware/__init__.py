@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hearth.errors import UsageError
-from hearth.weights.cpu import parse_features, parse_meminfo, physical_cores, relevant
-from hearth.weights.gpu import Found, Gpu, GpuUser, chosen
-from hearth.weights.gpu_amd import find_amd
-from hearth.weights.gpu_apple import arm_features, find_apple, free_memory, intel_features, parse_sysctl
-from hearth.weights.gpu_nvidia import find_nvidia
-from hearth.weights.gpu_vulkan import find_vulkan
-from hearth.weights.limits import Limits, read_limits
-from hearth.weights.system_text import Run, read_file, run_program, whole
+from hearth.weights.hardware.amd import find_amd
+from hearth.weights.hardware.apple import arm_features, find_apple, free_memory, intel_features, parse_sysctl
+from hearth.weights.hardware.cpu import parse_features, parse_meminfo, physical_cores, relevant
+from hearth.weights.hardware.gpu import Found, Gpu, GpuUser, chosen
+from hearth.weights.hardware.limits import Limits, read_limits
+from hearth.weights.hardware.nvidia import find_nvidia
+from hearth.weights.hardware.system_text import Run, read_file, run_program, whole
+from hearth.weights.hardware.vulkan import find_vulkan
 
 __all__ = [
     "Gpu",

@@ -14,10 +14,10 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from hearth.errors import ModelUnavailable, StateError
-from hearth.weights.partial import Partial, Range, unwritable
-from hearth.weights.plan import Digest, RemoteFile
-from hearth.weights.ranged import Asker, Changed, NoRanges
-from hearth.weights.wire import Access, Broken
+from hearth.weights.fetch.partial import Partial, Range, unwritable
+from hearth.weights.fetch.plan import Digest, RemoteFile
+from hearth.weights.fetch.ranged import Asker, Changed, NoRanges
+from hearth.weights.fetch.wire import Access, Broken
 
 MIB = 1 << 20
 _SMALLEST_READ = 64 << 10

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hearth.weights.system_text import read_file, whole
+from hearth.weights.hardware.system_text import read_file, whole
 
 _UNLIMITED = 1 << 60
 """Version 1 writes the largest number of pages for "no limit"."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from hearth.errors import ModelUnavailable
-from hearth.weights.plan import RemoteFile
-from hearth.weights.ranged import Asker, Changed, NoRanges
-from hearth.weights.wire import Access, Broken
+from hearth.weights.fetch.plan import RemoteFile
+from hearth.weights.fetch.ranged import Asker, Changed, NoRanges
+from hearth.weights.fetch.wire import Access, Broken
 
 _ATTEMPTS = 3
 _TIMEOUT_S = 30.0

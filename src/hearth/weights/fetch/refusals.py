@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hearth.errors import HearthError, ModelUnavailable
-from hearth.weights.wire import Access
+from hearth.weights.fetch.wire import Access
 
 
 def refusal(status: int, code: str, repo: str, access: Access) -> HearthError | None:

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hearth.weights.bandwidth import known_bandwidth
-from hearth.weights.gpu import MIB, Found, Gpu, GpuUser
-from hearth.weights.system_text import Run, read_file, whole
+from hearth.weights.hardware.bandwidth import known_bandwidth
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.system_text import Run, read_file, whole
 
 _APUS = {"gfx902", "gfx909", "gfx90c", "gfx1013", "gfx1033", "gfx1035", "gfx1036", "gfx1037"}
 _APUS |= {"gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153"}

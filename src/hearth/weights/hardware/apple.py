@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 
-from hearth.weights.bandwidth import known_bandwidth
-from hearth.weights.gpu import MIB, Found, Gpu
-from hearth.weights.system_text import Run, whole
+from hearth.weights.hardware.bandwidth import known_bandwidth
+from hearth.weights.hardware.gpu import MIB, Found, Gpu
+from hearth.weights.hardware.system_text import Run, whole
 
 GIB = 1 << 30
 

@@ -14,11 +14,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 from hearth import __version__
 from hearth.errors import HearthError, ModelUnavailable, UsageError
-from hearth.weights.choice import HubFile, choose
+from hearth.weights.fetch.choice import HubFile, choose
+from hearth.weights.fetch.plan import Plan, RemoteFile
+from hearth.weights.fetch.refusals import refusal
+from hearth.weights.fetch.wire import HUB, Access, Broken, Line, host_of, origin_of
 from hearth.weights.manifest import Origin
-from hearth.weights.plan import Plan, RemoteFile
-from hearth.weights.refusals import refusal
-from hearth.weights.wire import HUB, Access, Broken, Line, host_of, origin_of
 
 _TIMEOUT_S = 30.0
 _TRIES = 4

@@ -14,8 +14,8 @@ from typing import BinaryIO, Literal
 
 from hearth.errors import ModelUnavailable, StateError
 from hearth.weights.durable import explain
-from hearth.weights.found import Found, FoundFile
-from hearth.weights.progress import Progress, Report, Speed, eta_s
+from hearth.weights.fetch.progress import Progress, Report, Speed, eta_s
+from hearth.weights.importers.found import Found, FoundFile
 
 Way = Literal["link", "reflink", "reference", "copy"]
 """How a file is taken: a second name of it, a file that shares its blocks, its path, a copy."""

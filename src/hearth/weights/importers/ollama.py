@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from hearth.weights.found import Found, FoundFile, Say, is_gguf, read_text
+from hearth.weights.importers.found import Found, FoundFile, Say, is_gguf, read_text
 from hearth.weights.manifest import Role
 
 _KIND = "application/vnd.ollama.image."

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Protocol
 
 from hearth.errors import ModelUnavailable, StateError
-from hearth.weights.claim import claimed
+from hearth.weights.fetch.claim import claimed
+from hearth.weights.fetch.partial import Partial, bytes_there
+from hearth.weights.fetch.plan import Digest, Plan, RemoteFile
+from hearth.weights.fetch.progress import Notice, Progress, Report, Speed, eta_s
+from hearth.weights.fetch.ranged import Changed
+from hearth.weights.fetch.transfer import Transfer, Tuning
+from hearth.weights.fetch.wire import Access
 from hearth.weights.manifest import Origin, StoredFile
-from hearth.weights.partial import Partial, bytes_there
-from hearth.weights.plan import Digest, Plan, RemoteFile
-from hearth.weights.progress import Notice, Progress, Report, Speed, eta_s
-from hearth.weights.ranged import Changed
-from hearth.weights.transfer import Transfer, Tuning
-from hearth.weights.wire import Access
 
 SPARE_BYTES = 64 << 20
 """What must stay free on the disk beside the model."""

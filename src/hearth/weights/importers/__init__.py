@@ -11,14 +11,14 @@ from typing import Literal
 import msgspec
 
 from hearth.errors import CorruptModel, ModelUnavailable, UsageError
-from hearth.weights.found import Found, FoundFile, Program, Say, read_text
+from hearth.weights.fetch.progress import Report
 from hearth.weights.gguf import read_header
-from hearth.weights.gguf_folders import scan_folder, scan_hugging_face, scan_llama_cpp, scan_lm_studio
+from hearth.weights.importers.folders import scan_folder, scan_hugging_face, scan_llama_cpp, scan_lm_studio
+from hearth.weights.importers.found import Found, FoundFile, Program, Say, read_text
+from hearth.weights.importers.ollama import scan_ollama
+from hearth.weights.importers.taking import Reading, Way, take
 from hearth.weights.manifest import Manifest, Origin, StoredFile, check_model_name
-from hearth.weights.ollama_store import scan_ollama
-from hearth.weights.progress import Report
 from hearth.weights.store import PILOT_NAME, Store, check_name
-from hearth.weights.taking import Reading, Way, take
 
 Choice = Literal["auto", "link", "reflink", "reference", "copy"]
 """How a model is taken over. ``auto`` takes the first of the three that need no disk: it never copies."""

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hearth.weights.bandwidth import known_bandwidth
-from hearth.weights.gpu import MIB, Found, Gpu, GpuUser
-from hearth.weights.system_text import LIMIT_S, Run, read_file, whole
+from hearth.weights.hardware.bandwidth import known_bandwidth
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.system_text import LIMIT_S, Run, read_file, whole
 
 _TRACES = ("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvhost-gpu", "dev/nvgpu", "dev/dxg")
 """A driver leaves one of these; ``dev/dxg`` is that of WSL. Without them nothing is loaded or run."""

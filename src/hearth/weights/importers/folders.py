@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from hearth.weights.found import (
+from hearth.weights.importers.found import (
     Found,
     Program,
     Say,

@@ -6,10 +6,10 @@ import re
 import threading
 
 from hearth.errors import HearthError, ModelUnavailable
-from hearth.weights.partial import Range
-from hearth.weights.plan import RemoteFile
-from hearth.weights.refusals import refusal
-from hearth.weights.wire import Access, Answer, Broken, Line, host_of
+from hearth.weights.fetch.partial import Range
+from hearth.weights.fetch.plan import RemoteFile
+from hearth.weights.fetch.refusals import refusal
+from hearth.weights.fetch.wire import Access, Answer, Broken, Line, host_of
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -16,7 +16,7 @@ import msgspec
 
 from hearth.errors import StateError
 from hearth.weights.durable import sync, write_durably
-from hearth.weights.plan import RemoteFile
+from hearth.weights.fetch.plan import RemoteFile
 
 Range = tuple[int, int]
 """Bytes of a file: from the first number up to, not including, the second."""

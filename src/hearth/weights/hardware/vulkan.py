@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hearth.weights.bandwidth import known_bandwidth
-from hearth.weights.gpu import Found, Gpu
-from hearth.weights.system_text import Run
+from hearth.weights.hardware.bandwidth import known_bandwidth
+from hearth.weights.hardware.gpu import Found, Gpu
+from hearth.weights.hardware.system_text import Run
 
 _VENDORS = {"0x8086": "intel", "0x10de": "nvidia", "0x1002": "amd", "0x106b": "apple"}
 
