@@ -52,8 +52,9 @@ pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on
 	mkdir work-pilot
 	$(BIN)/python -m hearth.pilot.data work-pilot/vocab.jsonl 200 --made-up --seed 10
 	$(BIN)/python -m hearth.pilot.data work-pilot/held-out.jsonl 120 --held-out --seed 20
-	$(BIN)/python -m hearth.pilot.data work-pilot/train-1.jsonl 7500 --seed 1 & \
-	$(BIN)/python -m hearth.pilot.data work-pilot/train-2.jsonl 7500 --seed 2; wait
+	$(BIN)/python -m hearth.pilot.data work-pilot/train-1.jsonl 9000 --seed 1 & \
+	$(BIN)/python -m hearth.pilot.data work-pilot/train-2.jsonl 9000 --seed 2; wait
+	$(BIN)/python -m hearth.pilot.data work-pilot/train-3.jsonl 14000 --seed 3 --kinds constant rename explain
 	$(BIN)/python -m hearth.pilot.train work-pilot --minutes 120
 	$(BIN)/python -m hearth.pilot.export work-pilot src/hearth/weights/pilot.gguf
 
