@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from hearth.cli.main import main
+from hearth.cli.models.offer import offer_model
 from hearth.cli.models.progress import Bar, progress_line
 from hearth.cli.models.text import memory_text, span_text, table
+from hearth.errors import ModelUnavailable
+from hearth.paths import resolve_paths
 from hearth.weights.fetch.progress import Notice, Progress
 from hearth.weights.store import PILOT_FILE
 from hub_server import HubServer
@@ -181,6 +184,15 @@ def test_on_a_terminal_the_pull_is_offered(hub: HubServer, home: Path, answer: s
         assert "hearth models pull tiny:1b" in text
         assert not there
         assert not hub.seen
+
+
+def test_a_model_that_is_here_answers_to_its_alias(home: Path, hub: HubServer) -> None:
+    paths = resolve_paths(os.environ)
+    missing = ModelUnavailable("there is no model 'tiny'")
+    with pytest.raises(ModelUnavailable, match="is not here"):
+        offer_model("tiny", missing, paths, os.environ, None)
+    assert main(["models", "pull", "tiny"]) == 0
+    assert offer_model("tiny", missing, paths, os.environ, None) == "tiny:1b"
 
 
 def test_progress_is_one_line() -> None:

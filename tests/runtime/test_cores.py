@@ -1,6 +1,7 @@
 """How many cores we may use."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +20,14 @@ from hearth.runtime.cores import allowed_cores, quota_cores
         ("x y", 0),
     ],
 )
-def test_a_quota_in_whole_cores(text: str, cores: int) -> None:
-    assert quota_cores(text) == cores
+def test_a_quota_in_whole_cores(tmp_path: Path, text: str, cores: int) -> None:
+    proc, group = tmp_path / "proc" / "self", tmp_path / "sys" / "fs" / "cgroup"
+    proc.mkdir(parents=True)
+    group.mkdir(parents=True)
+    (proc / "cgroup").write_text("0::/\n")
+    (proc / "mountinfo").write_text("30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+    (group / "cpu.max").write_text(text)
+    assert quota_cores(tmp_path) == cores
 
 
 def test_affinity_limits() -> None:

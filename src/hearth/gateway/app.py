@@ -200,9 +200,12 @@ class Gateway:
                 exchange.waiting_for = "queued"
                 self._contexts[engine.card.name] = engine.context_length
                 try:
-                    await self._relay(engine, chat, exchange)
+                    told = await self._relay(engine, chat, exchange)
                 except (aiohttp.ClientError, OSError) as error:
                     raise engine_lost(chat.model, await _cause(engine, error)) from error
+            # For the owner's eyes only: after the answer and the lease, and a full disk is no failure.
+            with contextlib.suppress(HearthError):
+                await asyncio.to_thread(self._supervisor.note_use, engine.card, read_speed(told))
         except Refusal as refusal:
             await exchange.refuse(refusal)
         except HearthError as error:
@@ -213,27 +216,22 @@ class Gateway:
                 Refusal(500, "server_error", "gateway_bug", "the gateway failed", fix="run: hearth logs")
             )
 
-    async def _relay(self, engine: Engine, chat: Chat, exchange: Exchange) -> None:
+    async def _relay(self, engine: Engine, chat: Chat, exchange: Exchange) -> bytes:
+        """Pass the answer on; the part of it that tells how fast the engine was."""
         async with self._upstream.post(engine.endpoint, CHAT_PATH, chat.body) as response:
             if response.status != 200:
                 raise from_engine(response.status, await response.read())
             if not chat.stream:
                 whole = await response.read()
                 await exchange.answer(whole)
-                await self._note(engine, whole)
-                return
+                return whole
             await exchange.begin()
             told = b""
             async for chunk in response.content.iter_any():
                 told = chunk if b'"timings"' in chunk else told
                 await exchange.pass_on(chunk)
             await exchange.finish()
-            await self._note(engine, told)
-
-    async def _note(self, engine: Engine, told: bytes) -> None:
-        """Keep that the model was used, and how fast it was: for its owner only, so a full disk is no failure."""
-        with contextlib.suppress(HearthError):
-            await asyncio.to_thread(self._supervisor.note_use, engine.card, read_speed(told))
+            return told
 
     def _not_available(self, model: str, error: HearthError) -> Refusal:
         names = [card.name for card in self._supervisor.cards()]

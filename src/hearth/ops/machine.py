@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 WANTED_FEATURES = ("avx2", "fma", "f16c", "bmi2")
@@ -30,16 +31,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1
 
 
-def missing_features() -> list[str]:
-    """Wanted instruction sets that an x86-64 processor lacks; empty on other processors or when it cannot be told."""
-    if platform.machine() not in ("x86_64", "AMD64"):
+def missing_features(features: Collection[str]) -> list[str]:
+    """Wanted instruction sets that an x86-64 processor with these ``features`` (``weights.hardware``) lacks; empty on
+    other processors or when none are told."""
+    if platform.machine() not in ("x86_64", "AMD64") or not features:
         return []
-    for line in _lines(Path("/proc/cpuinfo")):
-        if line.startswith("flags"):
-            flags = set(line.partition(":")[2].split())
-            return [feature for feature in WANTED_FEATURES if feature not in flags]
-    shown = _output("sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features").lower().split()
-    return [feature for feature in WANTED_FEATURES if feature not in shown] if shown else []
+    return [feature for feature in WANTED_FEATURES if feature not in features]
 
 
 def _lines(path: Path) -> list[str]:

@@ -192,13 +192,11 @@ class Oracle:
         users = [path for path, text in self._chore.files.items() if name in text and path != facts["path"]]
         if users and self._slip_now(0.6):
             await self._try_in_vain(write_call("edit", path=self._rng.choice(users), old=current, new=wanted))
-        if self._slip_now(0.5):
-            wrong = f"{name} = {self._misspell(after)}"
-            if wrong not in (current, wanted):
-                await self._edit_wrongly(facts["path"], current, wanted, wrong)
-                self._say(f"Set {name} to {after} in {facts['path']}.")
-                return
-        await self._edit(facts["path"], current, wanted)
+        wrong = f"{name} = {self._misspell(after)}"
+        if wrong not in (current, wanted) and self._slip_now(0.5):
+            await self._edit_wrongly(facts["path"], current, wanted, wrong)
+        else:
+            await self._edit(facts["path"], current, wanted)
         self._say(f"Set {name} to {after} in {facts['path']}.")
 
     async def _explain(self) -> None:

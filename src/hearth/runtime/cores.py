@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+from hearth.weights.hardware.limits import read_limits
 
 
 def allowed_cores() -> int:
@@ -15,22 +15,11 @@ def allowed_cores() -> int:
     """
     everything = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everything
-    quota = quota_cores(_read(_CGROUP_QUOTA))
-    allowed = min(allowed, quota or allowed)
+    allowed = min(allowed, quota_cores() or allowed)
     return allowed if allowed < everything else 0
 
 
-def quota_cores(cpu_max: str) -> int:
-    """Whole cores in a ``cpu.max`` text (``200000 100000`` is 2), at least 1; 0 for ``max`` or what is no such text."""
-    try:
-        quota, period = (int(part) for part in cpu_max.split())
-        return max(quota // period, 1)
-    except (ValueError, ZeroDivisionError):
-        return 0
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+def quota_cores(root: Path = Path("/")) -> int:
+    """Whole cores that the control groups below ``root`` leave us, at least 1; 0 where none limits us."""
+    cores = read_limits(root).cores
+    return 0 if cores is None else max(int(cores), 1)

@@ -101,8 +101,9 @@ class Supervisor:
 
         Raises StateError when it cannot be written, ModelUnavailable when the model is gone.
         """
-        self._store.touch(card.name)
-        if speed is not None:
+        if speed is None:
+            self._store.touch(card.name)
+        else:
             self._store.note_speed(card.name, *speed)
 
     async def ready(self, name: str, tell: Tell) -> Engine:

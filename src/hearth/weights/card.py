@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.errors import ModelUnavailable
-from hearth.weights.manifest import Manifest, StoredFile
-
-# How llama.cpp's gguf-split names the parts of one model; the engine is given the first and finds the others.
-PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
-"""The stem of a part's file name: the model's, the part's number from 1, how many there are."""
+from hearth.weights.manifest import PART, Manifest, StoredFile
 
 
 @dataclass(frozen=True, slots=True)

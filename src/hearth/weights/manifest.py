@@ -29,7 +29,10 @@ another's. ``reference``: the file lies in the other store, and is gone when it 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
-_PART = re.compile(r".+-(\d{5})-of-\d{5}\.gguf")
+# How llama.cpp's gguf-split names the parts of one model; the engine is given the first and finds the others.
+PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+"""The stem of a part's file name: the model's, the part's number from 1, how many there are."""
+
 _UNQUOTED = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
 
@@ -126,7 +129,8 @@ def check_plain(name: str) -> None:
 
 def with_model_role(files: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:
     """The files with exactly one ``model``: of a split model the first part has that role, the others are parts."""
-    firsts = [file for file in files if (found := _PART.fullmatch(file.name)) and int(found[1]) == 1]
+    parts = [(file, PART.fullmatch(file.name.removesuffix(".gguf"))) for file in files]
+    firsts = [file for file, part in parts if part and int(part[2]) == 1]
     if len(firsts) != 1:
         return files
     return tuple(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from hearth.errors import ModelUnavailable, StateError, UsageError
 from hearth.weights.card import (
-    PART,
     ModelCard,
     card_of_file,
     card_of_manifest,
@@ -22,7 +21,7 @@ from hearth.weights.card import (
     measure,
 )
 from hearth.weights.durable import explain
-from hearth.weights.manifest import Manifest, Origin, StoredFile, check_model_name, with_model_role
+from hearth.weights.manifest import PART, Manifest, Origin, StoredFile, check_model_name, with_model_role
 from hearth.weights.shelf import KEEP_INCOMING_S, Shelf
 from hearth.weights.usage import Usage, UsageBook
 

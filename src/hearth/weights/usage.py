@@ -69,12 +69,13 @@ class UsageBook:
         self._change(name, lambda usage: msgspec.structs.replace(usage, last_used=now))
 
     def add_speed(self, name: str, changed_ns: int, prefill_per_s: float, decode_per_s: float) -> None:
-        """Keep a measurement; those of other files under this name are dropped. Raises StateError as ``touch``."""
+        """It is used now, and was so fast; speeds of other files under this name are dropped. Raises StateError as
+        ``touch``."""
         speed = Speed(prefill_per_s, decode_per_s, time.time())
 
         def add(usage: Usage) -> Usage:
             before = usage.speeds if usage.changed_ns == changed_ns else ()
-            return Usage(usage.last_used, changed_ns, (*before, speed)[-MOST_SPEEDS:])
+            return Usage(speed.at, changed_ns, (*before, speed)[-MOST_SPEEDS:])
 
         self._change(name, add)
 

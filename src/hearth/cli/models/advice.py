@@ -19,6 +19,7 @@ from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fetch.hub import read_access
 from hearth.weights.fit import Outcome, Part, Request, Verdict, judge, missing_bytes, usable_gpu_bytes, usable_ram_bytes
 from hearth.weights.hardware import Machine, describe_machine, measure_machine, parse_gpu_memory, parse_size
+from hearth.weights.hardware.ram_speed import measure_ram_bandwidth
 from hearth.weights.store import Store
 from hearth.weights.subject import Subject, find_subject
 
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     if args.verb == "recommend":
         from hearth.cli.models.ranking import show_ranking
 
+        if not described and machine.memory_bandwidth is None:
+            machine = replace(machine, memory_bandwidth=measure_ram_bandwidth(machine.cores or 1))
         return show_ranking(args, paths, machine)
     catalogue = load_catalogue(paths.config / "models.toml")
     store = Store(paths.models)

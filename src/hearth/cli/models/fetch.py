@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
 from hearth.cli.models.progress import Bar
@@ -15,6 +16,7 @@ from hearth.weights.catalogue import Catalogue, load_catalogue
 from hearth.weights.fetch.hub import Hub, read_access
 from hearth.weights.fetch.plan import Plan
 from hearth.weights.fetch.pull import Puller
+from hearth.weights.fetch.wire import Access
 from hearth.weights.fit import Request, judge
 from hearth.weights.hardware import Machine, measure_machine
 from hearth.weights.manifest import Manifest
@@ -28,26 +30,38 @@ FIT_CONTEXT = 32_768
 
 def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
     """Pull."""
-    pull(args, paths, environment, sys.stderr)
+    wish = Wish(args.reference, args.new_name, args.sha256, not args.no_mmproj, args.draft)
+    pull(wish, paths, read_access(environment, args.offline), sys.stderr)
     return 0
 
 
-def pull(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str], err: TextIO) -> Manifest:
-    """Fetch what ``args`` ask for; everything that is said goes to ``err``."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be fetched: a reference, the name that it gets here (empty for its own), what an address's file must
+    hash to, and whether the files beside it come too."""
+
+    reference: str
+    new_name: str = ""
+    sha256: str = ""
+    mmproj: bool = True
+    draft: bool = False
+
+
+def pull(wish: Wish, paths: Paths, access: Access, err: TextIO) -> Manifest:
+    """Fetch it, or find that it is here already; everything that is said goes to ``err``."""
     paths.ensure()
-    access = read_access(environment, args.offline)
     catalogue = load_catalogue(paths.config / "models.toml")
     store = Store(paths.models)
     for name in store.settle():
         print(f"{name} was all there: published", file=err)
-    plan = make_plan(args, catalogue, Hub(access))
+    plan = make_plan(wish, catalogue, Hub(access))
     there = _same(store, plan)
     if there is not None:
         print(f"{plan.name} is here already, as {plan.origin.revision[:12] or plan.origin.where} has it", file=err)
         return there
     count = f"{len(plan.files)} files" if len(plan.files) > 1 else plan.files[0].name
     print(f"{plan.name} · {size_text(plan.size_bytes)} · {count} · from {_origin(plan)}", file=err)
-    print(fit_line(args.reference, catalogue, measure_machine()), file=err)
+    print(fit_line(wish.reference, catalogue, measure_machine()), file=err)
     bar = Bar(err)
     puller = Puller(paths.models, store.publish, access, bar.show)
     try:
@@ -64,26 +78,39 @@ def pull(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str],
     return manifest
 
 
-def make_plan(args: argparse.Namespace, catalogue: Catalogue, hub: Hub) -> Plan:
+def make_plan(wish: Wish, catalogue: Catalogue, hub: Hub) -> Plan:
     """What to fetch for a reference, its revision pinned. Raises UsageError and what ``Hub.plan`` raises."""
-    reference = parse_reference(args.reference)
-    name = args.new_name
+    reference = parse_reference(wish.reference)
+    name = wish.new_name
     if name:
         check_name(name)
-    extras = {"mmproj": not args.no_mmproj, "draft": args.draft}
-    if args.sha256 and not isinstance(reference, UrlRef):
+    if wish.sha256 and not isinstance(reference, UrlRef):
         raise UsageError("--sha256 belongs to an address", "leave it out: the hub tells the hash of each file")
     match reference:
         case CatalogueRef():
             entry, source = find_source(reference, catalogue)
             default = entry.source()
             own = entry.name if source == default else f"{entry.name}:{source.quant}"
-            return hub.plan(name or own, source.repo, quant=source.quant, pattern=source.pattern, **extras)
+            return hub.plan(
+                name or own,
+                source.repo,
+                quant=source.quant,
+                pattern=source.pattern,
+                mmproj=wish.mmproj,
+                draft=wish.draft,
+            )
         case HubRef():
             own = f"{reference.repo}:{reference.quant}" if reference.quant else reference.repo
-            return hub.plan(name or own, reference.repo, reference.revision, quant=reference.quant, **extras)
+            return hub.plan(
+                name or own,
+                reference.repo,
+                reference.revision,
+                quant=reference.quant,
+                mmproj=wish.mmproj,
+                draft=wish.draft,
+            )
         case UrlRef():
-            return hub.plan_url(reference.url, args.sha256, name)
+            return hub.plan_url(reference.url, wish.sha256, name)
         case FileRef():
             raise UsageError(f"{reference.path} is a file here", f"run: hearth models import {reference.path}")
 

@@ -10,12 +10,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from hearth.errors import ModelUnavailable
-from hearth.weights.manifest import Role
+from hearth.weights.manifest import PART, Role
 
 PREFERRED: Final = ("Q4_K_M", "UD-Q4_K_XL", "MXFP4", "MXFP4_MOE", "Q4_K_S", "Q4_0", "Q5_K_M", "Q6_K", "Q8_0")
 """What is taken when no quantisation is named: the first that there is. llama.cpp takes Q4_K_M as well."""
 
-_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
 # Of two names for a quantisation, longer ones first; `UD-` is Unsloth's own mixture.
 _QUANT = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|NVFP4|BF16|F16|F32|FP16))(?=$|[-._/])",
@@ -101,11 +100,11 @@ def models_in(files: Sequence[HubFile]) -> list[Model]:
     groups: dict[str, list[HubFile]] = {}
     for file in files:
         if file.is_gguf and not _is_side(file):
-            part = _PART.fullmatch(file.path[:-5])
+            part = PART.fullmatch(file.path[:-5])
             groups.setdefault(f"{part[1]} {part[3]}" if part else file.path, []).append(file)
     models = []
     for group in groups.values():
-        part = _PART.fullmatch(group[0].path[:-5])
+        part = PART.fullmatch(group[0].path[:-5])
         models.append(Model(quant_of(group[0].path), tuple(group), int(part[3]) if part else 1))
     return models
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hearth.weights.card import PART
 from hearth.weights.gguf import MAGIC
-from hearth.weights.manifest import Role
+from hearth.weights.manifest import PART, Role
 
 Program = Literal["ollama", "lm-studio", "llama.cpp", "hugging-face", "folder"]
 """Whose store it is; a ``folder`` is anybody's."""
