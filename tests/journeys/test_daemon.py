@@ -25,6 +25,8 @@ from hearth.ops.local import ask
 from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
 from hearth.settings import Settings
+from hearth.weights.store import Store
+from hearth.weights.usage import Usage
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"messages": [{"role": "user", "content": "hello"}]}
@@ -382,3 +384,27 @@ async def test_logs_of_daemon_and_engine(paths: Paths) -> None:
     assert "chat tiny: HTTP 200" in hearth("logs").stdout
     assert len(hearth("logs", "tiny", "-n", "3").stdout.splitlines()) == 3
     assert "hello" not in hearth("logs", "-n", "1000").stdout
+
+
+async def test_an_answer_leaves_when_it_was_and_how_fast(paths: Paths) -> None:
+    await start_in_background(paths)
+    long = {
+        "messages": [{"role": "user", "content": "one two three four " * 200}],
+        "max_tokens": 40,
+        "ignore_eos": True,
+    }
+    store = Store(paths.models)
+    assert (await ask(paths.socket, "POST", CHAT, QUESTION | {"max_tokens": 1}, timeout_s=60)).status == 200
+    await eventually_used(store, lambda usage: usage.last_used > 0 and usage.decode_per_s is None)
+    assert (await ask(paths.socket, "POST", CHAT, long, timeout_s=60)).status == 200
+    await eventually_used(store, lambda usage: (usage.decode_per_s or 0) > 0 and (usage.prefill_per_s or 0) > 0)
+    shown = hearth("models", "show", "tiny").stdout
+    assert "measured here" in shown
+    assert "never" not in shown
+
+
+async def eventually_used(store: Store, holds: Callable[[Usage], bool]) -> None:
+    """Wait until what is known of the use of "tiny" is so: it is written after the answer."""
+    async with asyncio.timeout(20):
+        while not holds(store.usage(store.resolve("tiny"))):
+            await asyncio.sleep(0.02)

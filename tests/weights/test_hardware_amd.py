@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearth.weights.hardware.amd import find_amd, parse_amd_smi, parse_rocm_smi, read_kernel
@@ -170,6 +170,7 @@ JSON = st.recursive(
 
 
 @given(st.text() | JSON.map(json.dumps), st.text())
+@example('[{"gpu": []}]', "")
 def test_no_text_of_amds_tools_breaks_the_readers(text: str, other: str) -> None:
     assert isinstance(parse_amd_smi(text, text, text), Found)
     assert isinstance(parse_rocm_smi(text, other), Found)

@@ -23,6 +23,7 @@ from hearth.gateway.speed import read_speed
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.supervisor import Supervisor
+from hearth.weights.card import ModelCard
 from hearth.weights.store import is_file_name
 
 LAST_WORDS_S = 1.0
@@ -159,6 +160,9 @@ class Gateway:
         self._live.add(work)
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+            if exchange.over:
+                # To the watch, a client with its whole answer is gone too; what is left of the work is ours.
+                await asyncio.wait((work,))
             if work.cancelled() and self._ending:
                 # Not for ever: a client that does not read does not hold up the daemon's end.
                 with contextlib.suppress(TimeoutError):
@@ -166,7 +170,7 @@ class Gateway:
                         await exchange.refuse(daemon_stops())
         finally:
             self._live.discard(work)
-            gone = not work.done()
+            gone = not exchange.over and not work.done()
             for task in (work, watch):
                 task.cancel()
             await asyncio.wait((work, watch))
@@ -175,6 +179,10 @@ class Gateway:
         for task in (work, watch):
             if not task.cancelled():
                 task.result()
+        if not work.cancelled() and (used := work.result()):
+            # For the owner's eyes only: after the answer and the lease, and a full disk is no failure.
+            with contextlib.suppress(HearthError):
+                await asyncio.to_thread(self._supervisor.note_use, *used)
 
     async def _body(self, request: Request) -> bytes:
         """The request's body; a client that is slow with it does not hold up the daemon's end."""
@@ -189,8 +197,9 @@ class Gateway:
             self._live.discard(reading)
             reading.cancel()
 
-    async def _carry(self, chat: Chat, exchange: Exchange) -> None:
-        """Bring the question to an engine and its answer back. Every failure becomes an answer."""
+    async def _carry(self, chat: Chat, exchange: Exchange) -> tuple[ModelCard, tuple[float, float] | None] | None:
+        """Bring the question to an engine and its answer back: who answered, and how fast. Every failure becomes an
+        answer."""
 
         def tell(progress: LoadProgress) -> None:
             exchange.waiting_for = f"{progress.phase} {progress.model} {progress.elapsed_s:.0f} s {progress.detail}"
@@ -203,9 +212,7 @@ class Gateway:
                     told = await self._relay(engine, chat, exchange)
                 except (aiohttp.ClientError, OSError) as error:
                     raise engine_lost(chat.model, await _cause(engine, error)) from error
-            # For the owner's eyes only: after the answer and the lease, and a full disk is no failure.
-            with contextlib.suppress(HearthError):
-                await asyncio.to_thread(self._supervisor.note_use, engine.card, read_speed(told))
+            return engine.card, read_speed(told)
         except Refusal as refusal:
             await exchange.refuse(refusal)
         except HearthError as error:
@@ -215,6 +222,7 @@ class Gateway:
             await exchange.refuse(
                 Refusal(500, "server_error", "gateway_bug", "the gateway failed", fix="run: hearth logs")
             )
+        return None
 
     async def _relay(self, engine: Engine, chat: Chat, exchange: Exchange) -> bytes:
         """Pass the answer on; the part of it that tells how fast the engine was."""

@@ -34,13 +34,14 @@ class Exchange:
         """Why a stream that had begun ended early, for the log."""
         self.waiting_for = ""
         """What the next comment says."""
+        self.over = False
+        """Whether the client has its whole answer, or error."""
         self._request = request
         self._stream = stream
         self._beat_s = beat_s
         self._held = b""
         self._last = b""
         self._sent_at = time.monotonic()
-        self._over = False
 
     async def until_gone(self) -> None:
         """Return when the client is gone, or has its whole answer. Keeps a silent stream alive meanwhile."""
@@ -55,7 +56,7 @@ class Exchange:
                 return
 
     async def _beat(self) -> None:
-        if self._stream and not self._over and time.monotonic() - self._sent_at >= self._beat_s * 0.9:
+        if self._stream and not self.over and time.monotonic() - self._sent_at >= self._beat_s * 0.9:
             await self._begin()
             said = " ".join(self.waiting_for.split()) or "waiting"
             await self._write(f": {said}\n\n".encode())
@@ -101,16 +102,16 @@ class Exchange:
     async def answer(self, body: bytes) -> None:
         """The whole answer of a request that is not streamed."""
         self.status = 200
-        self._over = True
+        self.over = True
         await self._request.answer(200, body)
 
     async def refuse(self, refusal: Refusal) -> None:
         """End with an error: by status when nothing was sent yet, else as the stream's last event."""
-        if self._over:
+        if self.over:
             return
         if not self.status:
             self.status = refusal.status
-            self._over = True
+            self.over = True
             await self._request.refuse(refusal)
             return
         self.broken = str(refusal)
@@ -118,7 +119,7 @@ class Exchange:
         await self._close()
 
     async def _close(self) -> None:
-        self._over = True
+        self.over = True
         await self._request.send({"type": "http.response.body", "body": b""})
 
 

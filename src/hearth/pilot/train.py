@@ -27,8 +27,12 @@ from hearth.pilot.network import Pilot, Shape
 from hearth.pilot.render import Piece, render_pieces
 from hearth.pilot.tokenizer import learn_tokenizer, load_tokenizer
 
+HEARD = -1.0
+"""Marks a token that the model hears, among the loss weights of those that it says."""
 HEARD_WEIGHT = 0.15
-"""Loss weight of what the model hears, against 1 for what it says."""
+"""Loss weight of what the model hears, against 1 for what it says: it learns to copy from that."""
+HEARD_SHARE = 0.7
+"""Share of the time in which that counts. Names that nobody can foresee are but noise once copying is learnt."""
 COPY_SHARE = 1 / 6
 """Share of batches that are pure copying of random tokens."""
 BATCH_TOKENS = 4600
@@ -44,7 +48,7 @@ CONSTANT_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One session as tokens, with the loss weight of each, and the stretches [start, end) that the model says."""
+    """One session as tokens, the loss weight of each (or HEARD), and the stretches [start, end) that the model says."""
 
     kind: str
     tokens: list[int]
@@ -64,7 +68,7 @@ def encode_session(tokenizer: Tokenizer, line: str) -> Example:
             if piece.spoken and wanted:
                 spoken.append((len(tokens), len(tokens) + len(ids)))
             tokens += ids
-            weights += [(1.0 if wanted else 0.0) if piece.spoken else HEARD_WEIGHT] * len(ids)
+            weights += [float(wanted) if piece.spoken else HEARD] * len(ids)
     return Example(kind, tokens, weights, spoken)
 
 
@@ -137,15 +141,15 @@ def copy_batch(vocabulary: int, rng: random.Random) -> list[Example]:
     return batch
 
 
-def stack(batch: list[Example]) -> tuple[Tensor, Tensor]:
-    """Tokens and weights, padded to one length: both [batch, time]."""
+def stack(batch: list[Example], heard: float) -> tuple[Tensor, Tensor]:
+    """Tokens and loss weights, padded to one length: both [batch, time]; ``heard`` is what HEARD weighs now."""
     longest = max(len(example.tokens) for example in batch)
     tokens = torch.zeros(len(batch), longest, dtype=torch.long)
     weights = torch.zeros(len(batch), longest)
     for row, example in enumerate(batch):
         tokens[row, : len(example.tokens)] = torch.tensor(example.tokens)
         weights[row, : len(example.tokens)] = torch.tensor(example.weights)
-    return tokens, weights
+    return tokens, weights.masked_fill(weights == HEARD, heard)
 
 
 def rate_at(done: float, step: int, peak: float, held: float) -> float:
@@ -177,7 +181,8 @@ def judge(pilot: Pilot, examples: list[Example]) -> dict[str, float]:
 def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], rate: float, resume: bool) -> None:
     """Train for ``minutes`` of wall time, with a checkpoint and a judgement every few minutes.
 
-    ``resume`` starts from the folder's ``pilot.pt`` (its weights; the optimiser starts anew).
+    ``resume`` starts from the folder's ``pilot.pt`` (its weights; the optimiser starts anew) and learns only from
+    what the model says.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
@@ -201,7 +206,8 @@ def train(folder: Path, minutes: float, seed: int, shape_of: dict[str, int], rat
     smooth = 0.0
     while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
         copying = rng.random() < COPY_SHARE
-        tokens, weights = stack(copy_batch(shape.vocabulary, rng) if copying else sessions.next_batch())
+        heard = HEARD_WEIGHT if done < HEARD_SHARE and not resume else 0.0
+        tokens, weights = stack(copy_batch(shape.vocabulary, rng) if copying else sessions.next_batch(), heard)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(done, step, rate, held)
         with torch.autocast("cpu", dtype=torch.bfloat16):

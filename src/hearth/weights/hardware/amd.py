@@ -51,13 +51,13 @@ def find_amd(run: Run, root: Path = Path("/")) -> Found:
 
 def parse_amd_smi(static: str, metric: str, process: str = "", interface: str = "") -> Found:
     """Cards from ``amd-smi static``, ``metric --mem-usage`` and ``process``, all as JSON; ROCm 6 and 7."""
-    usage = {row.get("gpu"): row for row in _rows(metric)}
-    processes = {row.get("gpu"): row for row in _rows(process)}
+    usage = {str(row.get("gpu")): row for row in _rows(metric)}
+    processes = {str(row.get("gpu")): row for row in _rows(process)}
     gpus: list[Gpu] = []
     notes: list[str] = []
     for row in _rows(static):
         asic, vram = _part(row, "asic"), _part(row, "vram")
-        memory = _part(usage.get(row.get("gpu"), {}), "mem_usage")
+        memory = _part(usage.get(str(row.get("gpu")), {}), "mem_usage")
         name = _told(asic, "market_name") or "AMD GPU"
         pools = _Pools(
             _amount(memory.get("total_vram")) or _amount(vram.get("size")) or _amount(vram.get("vram_size_mb")),
@@ -80,7 +80,7 @@ def parse_amd_smi(static: str, metric: str, process: str = "", interface: str = 
             free_bytes=free,
             driver=_told(_part(row, "driver"), "version"),
             bandwidth=told_speed * 1e9 if told_speed else known_bandwidth(name, total),
-            users=tuple(_users(processes.get(row.get("gpu"), {}), "gtt_mem" if shared else "vram_mem")),
+            users=tuple(_users(processes.get(str(row.get("gpu")), {}), "gtt_mem" if shared else "vram_mem")),
             interface=interface,
             uuid=_uuid(_told(asic, "asic_serial")),
             shared=shared,
