@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,17 +20,7 @@ from hub_server import HubServer
 REPO = "local/model"
 SHA = "0" * 64
 
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("HF_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("plain_network")
 
 
 def hub(server: HubServer, token: str = "") -> Hub:
@@ -57,6 +46,9 @@ UNSLOTH = listed(
         ("ud-q4_k_xl", ["GLM-UD-Q4_K_XL.gguf"]),
         ("Q4_K_XL", ["GLM-UD-Q4_K_XL.gguf"]),
         ("bf16", ["GLM-BF16-00001-of-00002.gguf", "GLM-BF16-00002-of-00002.gguf"]),
+        ("GLM-Q8_0", ["GLM-Q8_0.gguf"]),
+        ("glm-q8_0.gguf", ["GLM-Q8_0.gguf"]),
+        ("GLM-BF16", ["GLM-BF16-00001-of-00002.gguf", "GLM-BF16-00002-of-00002.gguf"]),
     ],
 )
 def test_a_quantisation_names_its_files(quant: str, names: list[str]) -> None:
@@ -83,7 +75,15 @@ def test_side_files_come_when_they_are_wanted() -> None:
         (UNSLOTH, "", "GLM-*Q4*.gguf", "has several models for GLM-*Q4*.gguf"),
         (listed("model.safetensors", "config.json"), "", "", "has no GGUF"),
         (listed("a-Q4_0-00001-of-00003.gguf", "a-Q4_0-00003-of-00003.gguf"), "", "", "has 2 of 3 parts"),
-        (listed("a-weird.gguf", "b-odd.gguf"), "", "", "has several models for this name · name one: a-weird.gguf"),
+        (listed("a-weird.gguf", "b-odd.gguf"), "", "", "has several models for this name · name one: a-weird, b-odd"),
+        (
+            listed("base-Q8_0.gguf", "chat-Q8_0.gguf"),
+            "Q8_0",
+            "",
+            "has several models for Q8_0 · name one: base-Q8_0, chat",
+        ),
+        (listed("a-Q4_0-00001-of-00002.gguf", "a-Q4_0-00003-of-00002.gguf"), "", "", "has 2 of 2 parts of a-Q4_0"),
+        (listed("\x1b[31m.gguf", "\x9b2J.gguf"), "", "", "has several models for this name · name one: ?[31m, ?2J"),
     ],
 )
 def test_what_cannot_be_chosen_names_what_there_is(files: list[HubFile], quant: str, pattern: str, what: str) -> None:
@@ -110,6 +110,8 @@ def test_whatever_files_a_repository_has_a_choice_is_whole_or_refused(paths: lis
 def test_a_pattern_of_the_catalogue_chooses_one_model() -> None:
     chosen = choose(REPO, UNSLOTH, pattern="BF16/*.gguf", mmproj=False)
     assert [role for _, role in chosen] == ["model", "part"]
+    parts = listed("MXFP4/gpt-oss-120b-mxfp4-00001-of-00002.gguf", "MXFP4/gpt-oss-120b-mxfp4-00002-of-00002.gguf")
+    assert len(choose(REPO, [*parts, *listed("gpt-oss-120b-F16.gguf")], "MXFP4", "gpt-oss-120b-MXFP4.gguf")) == 2
     both = listed("a-Q4_K_M.gguf", "a-UD-Q4_K_M.gguf")
     assert choose(REPO, both, "Q4_K_M", "*Q4_K_M*.gguf")[0][0].name == "a-Q4_K_M.gguf"
     whole = listed("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from hearth.errors import ModelUnavailable
+from hearth.weights.catalogue import file_matches
 from hearth.weights.manifest import PART, Role
 
 PREFERRED: Final = ("Q4_K_M", "UD-Q4_K_XL", "MXFP4", "MXFP4_MOE", "Q4_K_S", "Q4_0", "Q5_K_M", "Q6_K", "Q8_0")
@@ -20,6 +21,7 @@ _QUANT = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|NVFP4|BF16|F16|F32|FP16))(?=$|[-._/])",
     re.IGNORECASE,
 )
+_MOST_NAMED = 20
 _PROJECTORS = ("F16", "BF16", "Q8_0", "F32")
 
 
@@ -52,40 +54,57 @@ class Model:
     files: tuple[HubFile, ...]
     part_count: int
 
+    @property
+    def name(self) -> str:
+        """The file's name without ``.gguf``, of a split one without the mark of the part."""
+        part = PART.fullmatch(self.files[0].name[:-5])
+        return part[1] if part else self.files[0].name[:-5]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every part is there once."""
+        parts = [PART.fullmatch(file.name[:-5]) for file in self.files]
+        numbers = [int(part[2]) if part else 1 for part in parts]
+        return sorted(numbers) == list(range(1, self.part_count + 1))
+
 
 def choose(
     repo: str, files: Iterable[HubFile], quant: str = "", pattern: str = "", mmproj: bool = True, draft: bool = False
 ) -> tuple[tuple[HubFile, Role], ...]:
     """The files of one model and what each is for; the one for the engine first.
 
-    ``quant`` names the quantisation (``UD-Q4_K_XL``, any case), ``pattern`` is a shell pattern of paths and comes
-    before it; it may also meet files that are no GGUF: the first of them is the model then. ``mmproj`` and ``draft``
-    say whether the projector and the draft model are wanted, where there are any.
+    ``quant`` names the quantisation (``UD-Q4_K_XL``, any case) or one file, of a split model without the mark of the
+    part. ``pattern`` comes before it: a shell pattern as the catalogue has it (``catalogue.file_matches``), with a
+    folder in it one of paths; it may also meet files that are no GGUF: the first of them is the model then. ``mmproj``
+    and ``draft`` say whether the projector and the draft model are wanted, where there are any.
 
     Raises ModelUnavailable naming what there is.
     """
     listed = sorted(files, key=lambda file: file.path)
     ggufs = [file for file in listed if file.is_gguf]
-    if pattern and not any(fnmatchcase(file.path, pattern) for file in ggufs):
-        return _loose(repo, [file for file in listed if fnmatchcase(file.path, pattern)], pattern)
+    if pattern and not any(_meets(file, pattern) for file in ggufs):
+        return _loose(repo, [file for file in listed if _meets(file, pattern)], pattern)
     models = models_in(ggufs)
     if not models:
         raise ModelUnavailable(f"{repo} has no GGUF", "name a repository with GGUF files, often called …-GGUF")
     if pattern:
-        meant = [model for model in models if fnmatchcase(model.files[0].path, pattern)]
+        meant = [model for model in models if _meets(model.files[0], pattern)]
         # `*Q4_K_M*` also meets `UD-Q4_K_M`.
         meant = (_of_quant(meant, quant) or meant) if quant and len(meant) > 1 else meant
     else:
         meant = _of_quant(models, quant) if quant else _preferred(models)
-    known = ", ".join(dict.fromkeys(model.quant or model.files[0].name for model in models))
+    known = _named(model.quant or model.name for model in models)
     if not meant:
         raise ModelUnavailable(f"{repo} has no {pattern or quant}", f"there are: {known}")
     if len(meant) > 1:
-        raise ModelUnavailable(f"{repo} has several models for {pattern or quant or 'this name'}", f"name one: {known}")
+        # They may well be of one quantisation: only the files' names tell them apart.
+        one = known if len({model.quant for model in meant} - {""}) == len(meant) else _named(m.name for m in meant)
+        raise ModelUnavailable(f"{repo} has several models for {pattern or quant or 'this name'}", f"name one: {one}")
     model = meant[0]
-    if len(model.files) != model.part_count:
+    if not model.is_whole:
         raise ModelUnavailable(
-            f"{repo} has {len(model.files)} of {model.part_count} parts of {model.files[0].name}", f"there are: {known}"
+            f"{repo} has {len(model.files)} of {model.part_count} parts of {_named([model.files[0].name])}",
+            f"there are: {known}",
         )
     found: list[tuple[HubFile, Role]] = [(file, "part" if n else "model") for n, file in enumerate(model.files)]
     if mmproj and (side := _projector(ggufs)):
@@ -121,13 +140,24 @@ def quant_of(path: str) -> str:
 def _of_quant(models: Sequence[Model], quant: str) -> list[Model]:
     wanted = quant.upper()
     exact = [model for model in models if model.quant == wanted]
-    return exact or [model for model in models if model.quant == f"UD-{wanted}"]
+    mixed = [model for model in models if model.quant == f"UD-{wanted}"]
+    return exact or mixed or [model for model in models if model.name.upper() == wanted.removesuffix(".GGUF")]
 
 
 def _preferred(models: Sequence[Model]) -> list[Model]:
     if len(models) == 1:
         return list(models)
     return next((found for quant in PREFERRED if (found := [m for m in models if m.quant == quant])), list(models))
+
+
+def _meets(file: HubFile, pattern: str) -> bool:
+    return fnmatchcase(file.path, pattern) if "/" in pattern else file_matches(pattern, file.path)
+
+
+def _named(names: Iterable[str]) -> str:
+    """For a person's terminal: these are other people's names of files."""
+    found = ["".join(letter if letter.isprintable() else "?" for letter in name) for name in dict.fromkeys(names)]
+    return ", ".join(found[:_MOST_NAMED]) + (" …" if len(found) > _MOST_NAMED else "")
 
 
 def _is_side(file: HubFile) -> bool:
