@@ -62,7 +62,7 @@ def write_lfm2(
             weights.vector_rows(f"{block}.shortconv.conv.weight", width, KERNEL)
             weights.matrix(f"{block}.shortconv.out_proj.weight", width, width)
         weights.feed_forward(block, width)
-    return _finish(writer, path)
+    return finish(writer, path)
 
 
 def write_llama(
@@ -87,7 +87,7 @@ def write_llama(
         weights.ones(f"{block}.attn_norm.weight", width)
         weights.attention(block, width)
         weights.feed_forward(block, width)
-    return _finish(writer, path)
+    return finish(writer, path)
 
 
 class _Weights:
@@ -142,22 +142,30 @@ def _writer(
     writer.add_rope_freq_base(1e6)
     writer.add_rope_dimension_count(width // HEADS)
     writer.add_vocab_size(len(vocabulary()))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    tokens = vocabulary()
-    writer.add_token_list(tokens)
-    kinds = [gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIAL))
-    writer.add_token_types(kinds)
-    writer.add_token_merges(list(_MERGES))
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(2)
+    add_tokenizer(writer)
     writer.add_pad_token_id(0)
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHATML)
     return writer
 
 
-def _finish(writer: gguf.GGUFWriter, path: Path) -> Path:
+def add_tokenizer(writer: gguf.GGUFWriter, size: int = 0) -> None:
+    """The vocabulary, filled up to ``size`` with tokens that nobody uses."""
+    known = vocabulary()
+    unused = size - len(known)
+    special = len(SPECIAL)
+    kinds = [gguf.TokenType.CONTROL] * special + [gguf.TokenType.NORMAL] * (len(known) - special)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(known + [f"<unused{index}>" for index in range(unused)])
+    writer.add_token_types(kinds + [gguf.TokenType.UNUSED] * unused)
+    writer.add_token_merges(list(_MERGES))
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(2)
+
+
+def finish(writer: gguf.GGUFWriter, path: Path) -> Path:
+    """Write what the writer holds, and close it."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 
 import gguf_models
+from hearth.weights.gguf import Gguf, read_gguf_from
 
 TEXT, ARRAY = 8, 9
 LETTERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -38,6 +39,11 @@ class CountingSource:
         """Whether no byte was asked for twice."""
         ends = [0, *(offset + size for offset, size in self.reads)]
         return all(offset >= end for (offset, _), end in zip(self.reads, ends, strict=False))
+
+
+def read(content: bytes, size_bytes: int = 0) -> Gguf:
+    """What the reader makes of these bytes, and of zeros after them up to ``size_bytes``."""
+    return read_gguf_from(CountingSource(content, size_bytes), "m.gguf")
 
 
 def text(content: str | bytes) -> bytes:
@@ -105,7 +111,7 @@ def write_all_kinds(path: Path, *, alignment: int = 64) -> Path:
         data = random.integers(0, 100, (3, 2, 512 // per_block * block_bytes), dtype=np.uint8)
         writer.add_tensor(f"of_type_{kind.name}", data, raw_dtype=kind)
     writer.add_tensor("four", np.zeros((2, 3, 4, 5), dtype=np.float32))
-    return _finish(writer, path)
+    return gguf_models.finish(writer, path)
 
 
 def write_experts(path: Path) -> Path:
@@ -126,7 +132,7 @@ def write_experts(path: Path) -> Path:
             name = f"blk.{block}.ffn_{part}_exps.weight"
             writer.add_tensor(name, quantised, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
         writer.add_tensor(f"blk.{block}.ffn_norm.weight", np.ones(256, dtype=np.float32))
-    return _finish(writer, path)
+    return gguf_models.finish(writer, path)
 
 
 def write_samples(folder: Path) -> list[Path]:
@@ -149,11 +155,3 @@ def _extremes(kind: int) -> list[float]:
         return [0.0, -1.5, float("inf"), 3.0e38]
     bits = struct.calcsize(LETTERS[kind]) * 8
     return [0, 1, (1 << bits) - 1] if LETTERS[kind].isupper() else [0, -(1 << bits - 1), (1 << bits - 1) - 1]
-
-
-def _finish(writer: gguf.GGUFWriter, path: Path) -> Path:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path

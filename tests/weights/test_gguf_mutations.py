@@ -15,7 +15,7 @@ from random import Random
 import gguf
 import pytest
 
-from gguf_samples import CountingSource, write_samples
+from gguf_samples import CountingSource
 from hearth.errors import CorruptModel
 from hearth.weights.gguf import Gguf, read_gguf, read_gguf_from
 from hearth.weights.gguf_cursor import LARGEST_CHUNK
@@ -73,8 +73,8 @@ def sample(path: Path) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    return [sample(path) for path in write_samples(tmp_path_factory.mktemp("samples"))]
+def samples(sample_files: list[Path]) -> list[Sample]:
+    return [sample(path) for path in sample_files]
 
 
 def flip_bits(random: Random, head: bytearray, _: Sample, __: list[Sample]) -> None:

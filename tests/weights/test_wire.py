@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -29,17 +28,7 @@ from web_proxy import CERTIFICATE, Proxy, SecureFile
 DATA = os.urandom(300_000)
 FAR = "http://models.example"
 
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("plain_network")
 
 
 def pull(models: Path, url: str, tuning: Tuning) -> bytes:
