@@ -1,4 +1,4 @@
-"""Builds the stores of other programs as those programs leave them on the disk."""
+"""The stores of other programs, built as those programs leave them on the disk; and what a scan finds in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import gguf_models
+from hearth.weights.importers import Place, scan
+from hearth.weights.importers.found import Found
 
 KIND = "application/vnd.ollama.image."
 
@@ -84,3 +86,14 @@ class HubCache:
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(revision)
         return path
+
+
+def named(places: list[Place], lines: list[str] | None = None) -> dict[str, Found]:
+    """What a scan finds, by name. ``lines`` takes what it says of the rest."""
+    return {found.name: found for found in scan(places, (lines if lines is not None else []).append)}
+
+
+def disk_bytes(root: Path) -> int:
+    """What the files below take on the disk, each once however many names it has."""
+    statuses = {(status.st_dev, status.st_ino): status for path in root.rglob("*") if (status := path.lstat())}
+    return sum(status.st_blocks * 512 for status in statuses.values() if status.st_mode & 0o100000)
