@@ -24,6 +24,7 @@ from hearth.weights.shape_reader import shape_of
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import shaped_models  # the tests' own models; their folder must be on the path first
 from real_load import loaded_memory  # the same
+from shaped_gguf import write  # the same
 
 MIB, GIB = 1 << 20, 1 << 30
 SHARE, LEAST = 0.05, 64 * MIB
@@ -105,7 +106,7 @@ async def all_cells(folder: Path, probe: Probe) -> list[Cell]:
         (shaped_models.real_shapes(), list(BIG_REQUESTS)),
     ):
         for name, make in models.items():
-            model = shaped_models.write(folder / "hollow.gguf", make(), hollow=True)
+            model = write(folder / "hollow.gguf", make(), hollow=True)
             cells += await measure(name, model, requests, probe)
             print(f"{name:<20} {max(cell.worst for cell in cells if cell.name == name):.2f} of the limit", flush=True)
     return cells
@@ -117,7 +118,7 @@ async def loads(folder: Path, probe: Probe) -> list[tuple[str, DeviceMemory, Dev
     for name, make in shaped_models.small_models().items():
         if name == "mqa-q4":
             continue
-        model = shaped_models.write(folder / "whole.gguf", make())
+        model = write(folder / "whole.gguf", make())
         shape, machine = shape_of(read_gguf(model)), describe_machine((), 64 * GIB)
         answer = await probe.answer(model, shape, model.stat().st_size, LOADED, machine)
         if not answer.measured:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import shaped_models
 from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable
 from hearth.paths import resolve_paths
 from hearth.runtime.probe import MIB, DeviceMemory, Measured, Probe, read_load, read_table
@@ -17,6 +16,7 @@ from hearth.weights.gguf import read_gguf
 from hearth.weights.hardware import describe_machine
 from hearth.weights.shape_reader import shape_of
 from real_load import loaded_memory
+from shaped_models import write_small
 
 PRINT = "0.01.6 I common_memory_breakdown_print: |"
 HEAD = f"{PRINT} memory breakdown [MiB] | total   free    self   model   context   compute    unaccounted |"
@@ -102,7 +102,7 @@ def test_the_buffers_of_a_real_load() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mla-moe", "mamba"])
 async def test_its_answer_is_what_a_load_takes(home: Path, probe: Probe, name: str) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()[name]())
+    model = write_small(home / "m.gguf", name)
     request = Request(4096, slots=2)
     told = (await probe.measure(model, request)).host
     real = await loaded_memory(model, request, home)
@@ -112,7 +112,7 @@ async def test_its_answer_is_what_a_load_takes(home: Path, probe: Probe, name: s
 
 
 async def test_the_kind_of_cache_and_the_slots_are_measured(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["swa"](), hollow=True)
+    model = write_small(home / "m.gguf", "swa", hollow=True)
     asked = [Request(8192), Request(8192, "q8_0"), Request(8192, slots=4), Request(8192, slots=4, unified=False)]
     measured = [(await probe.measure(model, request)).host for request in asked]
     shape = shape_of(read_gguf(model))
@@ -124,7 +124,7 @@ async def test_the_kind_of_cache_and_the_slots_are_measured(home: Path, probe: P
 
 
 async def test_an_answer_is_kept_until_the_file_changes(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["mha-tied"](), hollow=True)
+    model = write_small(home / "m.gguf", "mha-tied", hollow=True)
     first = await probe.measure(model, Request(2048))
     # A child that cannot even find its modules: what is answered now was kept.
     mute = Probe(resolve_paths(os.environ), {"PYTHONHOME": str(home / "nowhere")})
@@ -137,7 +137,7 @@ async def test_an_answer_is_kept_until_the_file_changes(home: Path, probe: Probe
 
 
 async def test_a_spoilt_note_is_measured_again(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["mha-tied"](), hollow=True)
+    model = write_small(home / "m.gguf", "mha-tied", hollow=True)
     first = await probe.measure(model, Request(2048))
     for note in (home / "cache" / "probes").glob("*.json"):
         note.write_bytes(note.read_bytes()[:20])
@@ -145,7 +145,7 @@ async def test_a_spoilt_note_is_measured_again(home: Path, probe: Probe) -> None
 
 
 async def test_what_a_killed_measurement_left_is_cleared_away(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["mha-tied"](), hollow=True)
+    model = write_small(home / "m.gguf", "mha-tied", hollow=True)
     folder = home / "cache" / "probes"
     folder.mkdir(parents=True)
     # No system gives out so high a number.
@@ -163,14 +163,14 @@ async def test_files_that_are_no_models(home: Path, probe: Probe) -> None:
 
 
 async def test_an_engine_that_does_not_answer_in_time(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["mha-tied"](), hollow=True)
+    model = write_small(home / "m.gguf", "mha-tied", hollow=True)
     hasty = Probe(resolve_paths(os.environ), limit_s=0)
     with pytest.raises(EngineFailed, match="within 0 s"):
         await hasty.measure(model, Request(2048))
 
 
 async def test_the_closed_form_stands_in_and_says_why(home: Path, probe: Probe) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()["gqa-tied"](), hollow=True)
+    model = write_small(home / "m.gguf", "gqa-tied", hollow=True)
     shape, size, request = shape_of(read_gguf(model)), model.stat().st_size, Request(2048)
     machine = describe_machine((), 16 << 30)
     answer = await probe.answer(model, shape, size, request, machine)

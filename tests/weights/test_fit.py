@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import shaped_models
+from catalogue_entries import one
 from hearth.errors import UsageError
 from hearth.paths import resolve_paths
 from hearth.runtime.probe import Probe
@@ -33,6 +33,7 @@ from hearth.weights.hardware import Machine, describe_machine
 from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.shape import KvGroup, ModelShape, Recurrent
 from hearth.weights.shape_reader import shape_of
+from shaped_models import write_small
 
 MIB, GIB = 1 << 20, 1 << 30
 DENSE = ModelShape("llama", 32, 4096, 128_256, 32, 131_072, (KvGroup(32, 8, 128, 128),), feed_forward=14_336)
@@ -45,8 +46,7 @@ SLOTS = 2
 
 
 def shape_and_size(name: str, quant: str) -> tuple[ModelShape, int]:
-    entry = load_catalogue(None).find(name)
-    assert entry is not None
+    entry = one(load_catalogue(None), name)
     assert entry.shape is not None
     source = entry.source(quant)
     assert source is not None
@@ -67,7 +67,7 @@ def told(verdict: Verdict, what: str) -> str:
 
 @pytest.mark.parametrize("name", ["gqa-tied", "mla-moe", "swa-shared", "delta-net-moe", "mamba"])
 async def test_the_engine_agrees(home: Path, name: str) -> None:
-    model = shaped_models.write(home / "m.gguf", shaped_models.small_models()[name](), hollow=True)
+    model = write_small(home / "m.gguf", name, hollow=True)
     shape, probe = shape_of(read_gguf(model)), Probe(resolve_paths(os.environ))
     for request in (Request(4096), Request(32_768, "q8_0"), Request(8192, slots=4)):
         engine = (await probe.measure(model, request)).host
@@ -86,8 +86,7 @@ KIB_PER_TOKEN = {
 
 @pytest.mark.parametrize("name", KIB_PER_TOKEN)
 def test_what_a_token_costs(name: str) -> None:
-    entry = load_catalogue(None).find(name)
-    assert entry is not None
+    entry = one(load_catalogue(None), name)
     assert entry.shape is not None
     assert round(bytes_per_token(entry.shape) / 1024) == KIB_PER_TOKEN[name]
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import shaped_models
 from hearth.errors import CorruptModel
 from hearth.weights.gguf import Gguf, TensorInfo, read_gguf
 from hearth.weights.shape import KvGroup, ModelShape, Recurrent
 from hearth.weights.shape_reader import shape_of
 from hearth.weights.store import PILOT_FILE
+from shaped_models import small_models, write_small
 
 KV: dict[str, tuple[KvGroup, ...]] = {
     "mha-untied": (KvGroup(6, 8, 64, 64),),
@@ -46,7 +46,7 @@ TIED = {"mha-tied", "gqa-tied", "swa", "swa-two-lengths", "swa-shared", "mamba",
 
 
 def shape_in(folder: Path, name: str) -> ModelShape:
-    model = shaped_models.write(folder / f"{name}.gguf", shaped_models.small_models()[name](), hollow=True)
+    model = write_small(folder / f"{name}.gguf", name, hollow=True)
     return shape_of(read_gguf(model))
 
 
@@ -56,7 +56,7 @@ def header(architecture: str, tensors: tuple[TensorInfo, ...] = (), **keys: Any)
     return Gguf(3, 32, entries, tensors, 1024, 4096)
 
 
-@pytest.mark.parametrize("name", sorted(shaped_models.small_models()))
+@pytest.mark.parametrize("name", sorted(small_models()))
 def test_each_kind_of_memory(tmp_path: Path, name: str) -> None:
     shape = shape_in(tmp_path, name)
     assert sorted(shape.kv, key=repr) == sorted(KV[name], key=repr)
@@ -84,7 +84,7 @@ def test_the_packaged_model() -> None:
 
 
 def test_parts_are_read_together(tmp_path: Path) -> None:
-    whole = read_gguf(shaped_models.write(tmp_path / "m.gguf", shaped_models.small_models()["moe"](), hollow=True))
+    whole = read_gguf(write_small(tmp_path / "m.gguf", "moe", hollow=True))
     first = Gguf(3, 32, whole.metadata, (), 1024, 1024)
     second = Gguf(3, 32, {}, whole.tensors, 1024, whole.size_bytes)
     assert shape_of(first, second) == shape_of(whole)
