@@ -59,6 +59,9 @@ class HubServer:
         self.sent_bytes = 0
         self.when_sent: tuple[int, Callable[[], None]] | None = None
         self.next_page_host = ""
+        self.odd_entry: dict[str, Any] = {}
+        self.storage_location: str | None = None
+        self.reason: str | None = None
         self.pace_s = 0.0
         # Of each answer in turn: where it is cut, and which byte is wrong; -1 for neither.
         self.script: list[tuple[int, int]] = []
@@ -165,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.note.status = status
-        self.send_response(status)
+        self.send_response(status, self.hub.reason)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -235,7 +238,7 @@ class _Hub(_Handler):
             if path.endswith(LFS):
                 entry["lfs"] = {"oid": content.sha256, "size": content.size, "pointerSize": 135}
                 entry["xetHash"] = content.sha256[::-1]
-            entries.append(entry)
+            entries.append({**entry, **self.hub.odd_entry})
         end = start + self.hub.page_size
         host = self.hub.next_page_host or self.hub.endpoint
         link = f'<{host}/api/models/{repo}/tree/{commit}?recursive=True&cursor={end}>; rel="next"'
@@ -260,6 +263,7 @@ class _Hub(_Handler):
             etag = f'"{content.sha256}"'
             told |= {"X-Linked-Size": str(content.size), "X-Linked-ETag": etag, "ETag": etag}
             place = f"{self.hub.storage}/{content.sha256}?Signature={content.sha256[:8]}&name={quote(path, safe='')}"
+            place = place if self.hub.storage_location is None else self.hub.storage_location
             return self.reply(302, b"Found. Redirecting", {**told, "Location": place})
         data = content.data if isinstance(content.data, bytes) else content.data.read_bytes()
         return self.reply(200, data, {**told, "ETag": f'"{content.git_oid}"'})

@@ -214,8 +214,37 @@ def test_the_environment_says_where_and_who() -> None:
     assert read_access({"HF_HUB_OFFLINE": "1"}).offline
     assert read_access({}, offline=True) == Access(HUB, "", True)
     assert "hf_x" not in repr(read_access({"HF_TOKEN": "hf_x"}))
-    with pytest.raises(UsageError, match="HF_ENDPOINT is no http address"):
-        read_access({"HF_ENDPOINT": "huggingface.co", "HF_TOKEN": "t"})
+    for endpoint in ("huggingface.co", "http://a..b", "https://me:hf_x@mirror.example", "foo://me:hf_x@mirror.example"):
+        with pytest.raises(UsageError, match="HF_ENDPOINT is no http address") as caught:
+            read_access({"HF_ENDPOINT": endpoint, "HF_TOKEN": "t"})
+        assert "hf_x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hf_x\nHost: y", "hf_x y", "hf_xö", "hf_x\x00"])
+def test_what_cannot_be_a_token_is_neither_sent_nor_shown(token: str) -> None:
+    with pytest.raises(UsageError, match="set HF_TOKEN") as caught:
+        read_access({"HF_TOKEN": token})
+    assert "hf_x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sha", ["", "../../..", "main", 7])
+def test_a_hub_that_does_not_pin_is_not_believed(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch, sha: object
+) -> None:
+    monkeypatch.setattr(server, "commit_of", lambda repo, revision: sha)
+    server.repos[REPO] = {sha: {}}  # type: ignore[dict-item]  # that is what the hub gets wrong
+    with pytest.raises(ModelUnavailable, match="does not tell the commit"):
+        hub(server).snapshot(REPO)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"size": "9"}, {"size": -1}, {"size": 1.5}, {"path": 7}, {"oid": None}, {"path": None}]
+)
+def test_a_list_that_makes_no_sense_is_refused(server: HubServer, entry: dict[str, object]) -> None:
+    server.add(REPO, {"a-Q8_0.gguf": b"x", "README.md": b"y"})
+    server.odd_entry = entry
+    with pytest.raises(ModelUnavailable, match=r"the hub .* cannot be asked"):
+        hub(server).snapshot(REPO)
 
 
 def test_the_login_of_huggingface_hub_is_used(tmp_path: Path) -> None:

@@ -314,6 +314,8 @@ def test_an_address_needs_its_sha256(tmp_path: Path, server: HubServer, shelf: S
     assert (plan.name, plan.size_bytes, plan.origin) == ("some_model", 400_000, Origin("url", url))
     puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
     assert shelf.models["some_model"]["some_model.gguf"] == data
+    secret = hub.plan_url(f"{url}?token=hf_x&Signature=hf_x", hashlib.sha256(data).hexdigest())
+    assert (secret.name, secret.origin) == ("some_model", Origin("url", url))
     lying = hub.plan_url(url, "0" * 64)
     with pytest.raises(ModelUnavailable, match="damaged"):
         puller(tmp_path, shelf, Access(server.endpoint)).pull(lying)

@@ -19,7 +19,7 @@ from hearth.weights.fetch.partial import Ranges, done_of
 from hearth.weights.fetch.plan import Plan, RemoteFile
 from hearth.weights.fetch.pull import Puller
 from hearth.weights.fetch.transfer import Tuning, next_piece
-from hearth.weights.fetch.wire import Access, Broken, Line, proxy_for
+from hearth.weights.fetch.wire import Access, Broken, Line, origin_of, proxy_for
 from hearth.weights.manifest import Origin
 from hearth.weights.store import Store
 from hub_server import HubServer
@@ -85,8 +85,36 @@ def test_which_proxy_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found
     assert (found.hostname, found.port) == ("all.example", 3128)
     monkeypatch.setenv("HTTPS_PROXY", "socks5://s.example:1080")
-    with pytest.raises(UsageError, match=r"socks5://s\.example is of a kind that downloads cannot use"):
+    with pytest.raises(UsageError, match=r"socks5://s\.example:1080 is of a kind that downloads cannot use"):
         proxy_for("https://x.example/a")
+    for wrong in ("http://me:secret@p.example:port", "http://[::1", "http://me:secret@a..b", "https://p.example"):
+        monkeypatch.setenv("HTTPS_PROXY", wrong)
+        with pytest.raises(UsageError, match="set HTTPS_PROXY to http://host:port") as caught:
+            proxy_for("https://x.example/a")
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", "x." + "é" * 60, "[::1"])
+def test_a_host_that_cannot_be_is_no_address(host: str) -> None:
+    url = f"http://{host}/a?Signature=secret"
+    assert origin_of(url) is None
+    with pytest.raises(ModelUnavailable, match="is no http address") as caught:
+        Line(Access()).ask(url, {})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://a..b/x", "http://[/x", "file:///etc/passwd", "", "http://h:99999/"])
+def test_a_redirect_to_nowhere_is_an_error_of_ours(server: HubServer, location: str) -> None:
+    server.add("local/model", {"a.gguf": b"hello"})
+    server.storage_location = location
+    with pytest.raises(ModelUnavailable, match="redirects to nowhere"):
+        Line(Access(server.endpoint)).ask(f"{server.endpoint}/local/model/resolve/main/a.gguf", {})
+
+
+def test_a_servers_words_cannot_steer_a_terminal(server: HubServer) -> None:
+    server.reason = "Not \x1b[2J\x9b31m Found"
+    answer = Line(Access(server.endpoint)).ask(f"{server.endpoint}/nobody/resolve/main/a", {})
+    assert answer.reason == "Not ?[2J?31m Found"
 
 
 def test_a_connection_that_the_server_closed_is_opened_anew(server: HubServer) -> None:
@@ -202,4 +230,5 @@ def test_a_damaged_sidecar_claims_nothing(tmp_path: Path, wrong: object, place: 
     data = wrong if isinstance(wrong, bytes) else json.dumps({**kept, place: wrong}).encode()
     part.with_name("a.gguf.part.json").write_bytes(data)
     claim = done_of(part, file)
+    assert claim is None or claim.etag.isprintable()
     assert claim is None or all(0 <= start < end <= 100 for start, end in claim.done)

@@ -17,12 +17,14 @@ from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.weights.fetch.choice import HubFile, choose
 from hearth.weights.fetch.plan import Plan, RemoteFile
 from hearth.weights.fetch.refusals import refusal
-from hearth.weights.fetch.wire import HUB, Access, Broken, Line, host_of, origin_of
+from hearth.weights.fetch.wire import HUB, Access, Broken, Line, host_of, origin_of, plain, without_query
 from hearth.weights.manifest import Origin
 
 _TIMEOUT_S = 30.0
 _TRIES = 4
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIZE = re.compile(r"[0-9]{1,18}")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _HUB_LINK = re.compile(r"/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/(.+)")
 
 
@@ -72,9 +74,14 @@ class Hub:
         self._prepare(library)
         info = self._try(library, repo, lambda: client.model_info(repo, revision=revision or None, timeout=_TIMEOUT_S))
         commit = info.sha
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise self._unreachable(f"it does not tell the commit of {repo}")
         # For lists of several pages the library tries again by itself, for about 20 s.
         tree = self._try(library, repo, lambda: list(client.list_repo_tree(repo, revision=commit, recursive=True)), 1)
-        return Snapshot(repo, commit, tuple(_hub_file(entry) for entry in tree if hasattr(entry, "size")))
+        files = [_hub_file(entry) for entry in tree if hasattr(entry, "size")]
+        if not all(_is_sound(file) for file in files):
+            raise self._unreachable(f"its list of the files of {repo} makes no sense")
+        return Snapshot(repo, commit, tuple(files))
 
     def plan(
         self,
@@ -111,23 +118,21 @@ class Hub:
             raise UsageError(f"{sha256[:80]!r} is no sha256", "give 64 hexadecimal digits")
         parts = urlsplit(url)
         if origin_of(url) is None or parts.username or parts.password:
-            raise UsageError(
-                f"not an address to fetch from: {host_of(url)[:100]!r}", "give http(s)://host/path/file.gguf"
-            )
+            raise UsageError(f"not an address to fetch from: {host_of(url)!r}", "give http(s)://host/path/file.gguf")
         file_name = unquote(parts.path.rpartition("/")[2])
         if self._access.is_hub(url) and (link := _HUB_LINK.fullmatch(parts.path)):
             repo, revision, path = (unquote(text) for text in link.groups())
             return self._plan_link(name or _stem(file_name), repo, revision, path, wanted)
         if not wanted:
             raise UsageError(
-                f"nothing says what {file_name or url} must be: without its sha256 a damaged or replaced file would "
+                f"nothing says what {plain(file_name)} must be: without its sha256 a damaged or replaced file would "
                 "pass as the model",
                 "add --sha256 with the 64 digits that its publisher gives",
             )
         self._access.check(url)
         size = self._size_of(url)
         file = RemoteFile(url, file_name, size, wanted)
-        return Plan(name or _stem(file_name), Origin("url", url), (file,))
+        return Plan(name or _stem(file_name), Origin("url", without_query(url)), (file,))
 
     def _plan_link(self, name: str, repo: str, revision: str, path: str, wanted: str) -> Plan:
         found = self.snapshot(repo, revision)
@@ -154,7 +159,7 @@ class Hub:
                     line.close()
                     told = answer.headers.get("content-range", "").rpartition("/")[2]
                     told = told if answer.status == 206 else answer.headers.get("content-length", "")
-                    if answer.status in (200, 206) and told.isdecimal():
+                    if answer.status in (200, 206) and _SIZE.fullmatch(told):
                         return int(told)
                     if answer.status < 500:
                         why = "does not tell its size" if answer.status < 400 else f"is answered with {answer.status}"
@@ -163,7 +168,9 @@ class Hub:
                 self._pause(2.0**attempt)
         finally:
             line.close()
-        raise ModelUnavailable(f"cannot fetch {url}: {last}", "check the address and the network, then pull again")
+        raise ModelUnavailable(
+            f"cannot fetch {without_query(url)}: {last}", "check the address and the network, then pull again"
+        )
 
     def _prepare(self, library: SimpleNamespace) -> None:
         """Its clients, as ours: patient for half a minute, and with the token for the hub alone."""
@@ -235,6 +242,12 @@ def _hub_file(entry: Any) -> HubFile:
     return HubFile(entry.path, entry.lfs.size, entry.lfs.sha256)
 
 
+def _is_sound(file: HubFile) -> bool:
+    # As the library gives them: unchecked, of any type.
+    texts = (file.path, file.sha256, file.git_oid)
+    return all(isinstance(text, str) for text in texts) and isinstance(file.size_bytes, int) and file.size_bytes >= 0
+
+
 def _status_of(error: OSError) -> tuple[int, str]:
     response = getattr(error, "response", None)
     if response is None:
@@ -243,7 +256,7 @@ def _status_of(error: OSError) -> tuple[int, str]:
 
 
 def _short(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return plain((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def _stem(file_name: str) -> str:

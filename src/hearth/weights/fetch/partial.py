@@ -17,6 +17,7 @@ import msgspec
 from hearth.errors import StateError
 from hearth.weights.durable import sync, write_durably
 from hearth.weights.fetch.plan import RemoteFile
+from hearth.weights.fetch.wire import without_query
 
 Range = tuple[int, int]
 """Bytes of a file: from the first number up to, not including, the second."""
@@ -26,8 +27,8 @@ _Offset = Annotated[int, msgspec.Meta(ge=0)]
 
 class _Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
-    url: str
-    etag: str
+    url: str  # without the query, which may be a secret
+    etag: Annotated[str, msgspec.Meta(pattern=r"\A[ -~]*\Z")]
     size_bytes: _Offset
     identity: str
     done: tuple[tuple[_Offset, _Offset], ...]
@@ -107,7 +108,7 @@ class Partial:
         """Make what was written durable, then say so. ``done`` must have been written before the call, all of it."""
         with _told(self.path):
             os.fdatasync(self._descriptor) if hasattr(os, "fdatasync") else os.fsync(self._descriptor)
-            kept = _Sidecar(1, self._file.url, etag, self._file.size_bytes, self._file.identity, done)
+            kept = _Sidecar(1, without_query(self._file.url), etag, self._file.size_bytes, self._file.identity, done)
             write_durably(self._sidecar, msgspec.json.encode(kept))
 
     def finish(self) -> None:
@@ -145,7 +146,7 @@ class Partial:
             return
         self.done = Ranges(done.done)
         # Another server calls the same content otherwise.
-        self.etag = done.etag if done.url == self._file.url else ""
+        self.etag = done.etag if done.url == without_query(self._file.url) else ""
 
 
 def done_of(part: Path, file: RemoteFile) -> _Sidecar | None:

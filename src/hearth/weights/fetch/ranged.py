@@ -11,7 +11,7 @@ from hearth.weights.fetch.plan import RemoteFile
 from hearth.weights.fetch.refusals import refusal
 from hearth.weights.fetch.wire import Access, Answer, Broken, Line, host_of
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
 _EXPIRED = (400, 401, 403, 404, 410)
@@ -88,7 +88,7 @@ class Asker:
     def _judge_link(self, answer: Answer, linked: str) -> Answer:
         size = answer.hub_headers.get("x-linked-size", "")
         if (linked and self._file.sha256 and linked != self._file.sha256) or (
-            size.isdecimal() and int(size) != self._file.size_bytes
+            size and size != str(self._file.size_bytes)
         ):
             raise ModelUnavailable(
                 f"the hub has other content of {self._file.name} now than its list said", "pull again"
@@ -145,7 +145,8 @@ class Asker:
     def _judge_size(self, answer: Answer, told: str) -> None:
         if told != str(self._file.size_bytes):
             raise ModelUnavailable(
-                f"{host_of(answer.url)} has {told} bytes as {self._file.name}; it must have {self._file.size_bytes}",
+                f"{host_of(answer.url)} has {told[:20]} bytes as {self._file.name}, "
+                f"which must have {self._file.size_bytes}",
                 "something stands between (a proxy, a login page), or the file was replaced: pull again later",
             )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import platform
+import re
 import socket
 import ssl
 import urllib.request
@@ -26,6 +27,7 @@ MOST_REDIRECTS: Final = 5
 AGENT: Final = f"hearth/{__version__} python/{platform.python_version()}"
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_LONGEST_WORDS = 200
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # What RFC 3986 lets stand in an address, and the percent sign: what is quoted already stays so.
 _PLAIN = "%/:=&?~#+!$,;'@()*[]"
@@ -49,8 +51,15 @@ class Access:
     offline: bool = False
 
     def __post_init__(self) -> None:
-        if origin_of(self.endpoint) is None:
-            raise UsageError(f"HF_ENDPOINT is no http address: {self.endpoint!r}", f"unset it, or set it to {HUB}")
+        # Neither error repeats what is wrong: it may hold a secret.
+        if origin_of(self.endpoint) is None or "@" in urlsplit(self.endpoint).netloc:
+            what = "no http address, or holds a name or password"
+            raise UsageError(f"HF_ENDPOINT is {what}: {host_of(self.endpoint)!r}", f"unset it, or set it to {HUB}")
+        if not re.fullmatch(r"[!-~]*", self.token):
+            raise UsageError(
+                "the hub's token holds a line break, a blank or a letter that no token has",
+                f"set HF_TOKEN to one from {self.endpoint}/settings/tokens, or unset it",
+            )
 
     def check(self, what: str) -> None:
         """Raises Denied when nothing may be fetched; ``what`` says what was wanted."""
@@ -100,16 +109,31 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)
         port = parts.port
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            return None
+        # As the system's resolver gets it: an empty or overlong word between the dots is refused.
+        parts.hostname.encode("idna")
     except ValueError:
-        return None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         return None
     return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
 
 
 def host_of(url: str) -> str:
     """The host and port, as an error names it: never the path, which may carry a signature."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        return plain(urlsplit(url).netloc.rpartition("@")[2])
+    except ValueError:
+        return ""
+
+
+def plain(text: str) -> str:
+    """Words of a server as a terminal may show them: on one line, without control characters, not long."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST_WORDS])
+
+
+def without_query(url: str) -> str:
+    """The address without what follows its path: that is where signatures and tokens are."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 class Line:
@@ -142,7 +166,7 @@ class Line:
             if self._access.is_hub(url):
                 first = told
             if response.status not in _REDIRECTS:
-                return Answer(url, response.status, response.reason, told, first or told, response)
+                return Answer(url, response.status, plain(response.reason), told, first or told, response)
             url = _next(url, told.get("location", ""))
             self._drain(response)
         raise ModelUnavailable(f"more than {MOST_REDIRECTS} redirects, the last to {host_of(url)}", "try again later")
@@ -200,7 +224,7 @@ class Line:
     def _connect(self, url: str) -> http.client.HTTPConnection:
         origin = origin_of(url)
         if origin is None:
-            raise ModelUnavailable(f"{url[:200]!r} is no http address", "give another address")
+            raise ModelUnavailable(f"{host_of(url)!r} is no http address", "give another address")
         if self._connection is not None and self._origin == origin:
             return self._connection
         self.close()
@@ -236,13 +260,14 @@ def proxy_for(url: str) -> SplitResult | None:
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass(host_of(url)):
         return None
-    found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if found.scheme != "http" or not found.hostname:
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    if origin_of(address) is None or not address.startswith("http:"):
+        # It may hold a password.
         raise UsageError(
-            f"the proxy {found.scheme}://{found.hostname} is of a kind that downloads cannot use",
-            "set HTTPS_PROXY to http://host:port",
+            f"the proxy {address.partition('://')[0]}://{host_of(address)} is of a kind that downloads cannot use",
+            f"set {parts.scheme.upper()}_PROXY to http://host:port",
         )
-    return found
+    return urlsplit(address)
 
 
 def say(error: BaseException) -> str:
@@ -260,7 +285,10 @@ def say(error: BaseException) -> str:
 
 
 def _next(url: str, location: str) -> str:
-    target = urljoin(url, location)
+    try:
+        target = urljoin(url, location)
+    except ValueError:  # brackets that are no address
+        target = ""
     if not location or origin_of(target) is None:
         raise ModelUnavailable(f"{host_of(url)} redirects to nowhere: {location[:100]!r}", "try again later")
     if url.startswith("https:") and not target.startswith("https:"):
