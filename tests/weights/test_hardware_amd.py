@@ -175,3 +175,20 @@ def test_no_text_of_amds_tools_breaks_the_readers(text: str, other: str) -> None
     assert isinstance(parse_amd_smi(text, text, text), Found)
     assert isinstance(parse_rocm_smi(text, other), Found)
     assert isinstance(parse_rocm_smi(text, text), Found)
+
+
+def test_two_spellings_of_one_number_are_two_cards() -> None:
+    row = {"Card Series": "Radeon RX 7900 XT", "VRAM Total Memory (B)": "21458059264"}
+    found = parse_rocm_smi(json.dumps({"card1": row, "card01": {**row, "GPU ID": "0x744c"}}))
+    assert [gpu.name for gpu in found.gpus] == ["Radeon RX 7900 XT"] * 2
+
+
+def test_a_process_name_obeys_no_terminal() -> None:
+    """Any user may choose it, and the doctor shows it."""
+    process = {"pid": 7, "name": "/tmp/evil\x1b[31m\nname", "memory_usage": {}}
+    listed = json.dumps([{"gpu": 0, "process_list": [{"process_info": process}]}])
+    (gpu,) = parse_amd_smi(told("amd/r9700_static.json"), told("amd/r9700_metric.json"), listed).gpus[:1]
+    assert [user.name for user in gpu.users] == ["evil[31mname"]
+    system = json.dumps({"system": {"PID7": "evil\x1b[31mname, 1, 0, 0, 0"}})
+    (gpu,) = parse_rocm_smi(told("amd/rx7900xt_rocm_smi.json"), system).gpus
+    assert [user.name for user in gpu.users] == ["evil[31mname"]

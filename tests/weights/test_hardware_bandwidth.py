@@ -79,3 +79,7 @@ def test_an_unknown_or_ambiguous_card_is_unknown(name: str) -> None:
 @given(st.text(), st.integers(0, 1 << 50), st.integers(0, 100))
 def test_any_name_is_taken(name: str, total: int, cores: int) -> None:
     assert known_bandwidth(name, total, cores) is None or known_bandwidth(name, total, cores) > 1e9
+
+
+def test_a_name_with_an_endless_number_is_a_name() -> None:
+    assert known_bandwidth("NVIDIA GeForce RTX 3090 " + "9" * 5000 + "GB") == 936e9

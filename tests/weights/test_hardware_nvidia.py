@@ -333,6 +333,12 @@ def test_nvidia_smi_tells_a_chip_that_shares_the_ram() -> None:
     assert (gpu.shared, gpu.total_bytes, gpu.bandwidth, gpu.interface) == (True, 0, 273e9, "CUDA 13.0")
 
 
+def test_a_card_that_does_not_tell_what_is_free_is_taken_as_free() -> None:
+    found = parse_smi("0, GPU-1, NVIDIA L4, 23034, [N/A], 550.54")
+    assert [gpu.free_bytes for gpu in found.gpus] == [23034 * MIB]
+    assert found.notes == ("nvidia-smi does not tell what is free on NVIDIA L4: taken as all",)
+
+
 def test_a_card_whose_memory_is_not_told_is_noted() -> None:
     found = parse_smi("0, GPU-1, NVIDIA RTX 9999, [Unknown Error], [Unknown Error], 999.1, [N/A]")
     assert found == Found((), ("nvidia-smi does not tell the memory of NVIDIA RTX 9999: [Unknown Error]",))

@@ -77,6 +77,11 @@ def test_a_number_is_told_from_other_words(text: str, number: int | None) -> Non
     assert whole(text) == number
 
 
+def test_a_path_that_no_file_can_have_is_empty(tmp_path: Path) -> None:
+    """Paths are made of what the kernel tells of control groups."""
+    assert read_file(tmp_path / "nul\0byte") == ""
+
+
 def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert read_file(tmp_path / "none") == ""
     assert read_file(tmp_path) == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.weights.hardware.bandwidth import known_bandwidth
-from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser, plain_name
 from hearth.weights.hardware.system_text import Run, read_file, whole
 
 _APUS = {"gfx902", "gfx909", "gfx90c", "gfx1013", "gfx1033", "gfx1035", "gfx1036", "gfx1037"}
@@ -93,11 +93,12 @@ def parse_rocm_smi(cards: str, system: str = "", interface: str = "") -> Found:
     """Cards from ``rocm-smi --showproductname --showmeminfo vram gtt``, driver and users from ``--showpids``."""
     told = _mapping(_json(cards))
     rest = _mapping(_mapping(_json(system)).get("system"))
-    numbered = sorted(
+    rows = (
         (int(key[4:]), {str(field).lower(): text for field, text in row.items()})
         for key, row in told.items()
         if re.fullmatch(r"card\d{1,4}", key) and isinstance(row, dict)
     )
+    numbered = sorted(rows, key=lambda pair: pair[0])
     gpus: list[Gpu] = []
     notes: list[str] = []
     for number, row in numbered:
@@ -229,14 +230,14 @@ def _users(row: Mapping[str, Any], pool: str) -> Iterator[GpuUser]:
         process = _part(_mapping(entry), "process_info")
         if (pid := _number(process.get("pid"))) is not None:
             used = _amount(_part(process, "memory_usage").get(pool), "B")
-            yield GpuUser(pid, _told(process, "name").rpartition("/")[2], used)
+            yield GpuUser(pid, plain_name(_told(process, "name").rpartition("/")[2]), used)
 
 
 def _rocm_users(system: Mapping[str, Any]) -> Iterator[GpuUser]:
     """Of entries such as ``"PID4711": "llama-server, 1, 12884901888, 0, 0"``: name, cards, VRAM, SDMA, units."""
     for key, text in system.items():
         if re.fullmatch(r"PID\d{1,10}", key) and isinstance(text, str) and len(columns := text.split(",")) >= 3:
-            yield GpuUser(int(key[3:]), columns[0].strip(), _number(columns[2]))
+            yield GpuUser(int(key[3:]), plain_name(columns[0].strip()), _number(columns[2]))
 
 
 def _names(text: str) -> dict[tuple[int, int], str]:

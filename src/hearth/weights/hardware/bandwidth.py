@@ -59,7 +59,7 @@ apple m5 153 | apple m5 pro 307 | apple m5 max #32 460 | apple m5 max #40 614
 _VARIANTS = {"ti", "super", "laptop", "max-q", "mobile", "xt", "xtx", "gre", "d", "v2", "ada", "pro", "nvl", "sff"}
 _VARIANTS |= {"blackwell"}
 _APPLE_VARIANTS = {"pro", "max", "ultra"}
-_SIZE = re.compile(r"(\d+)g[bi]?b?")
+_SIZE = re.compile(r"(\d{1,4})g[bi]?b?")
 
 
 def known_bandwidth(name: str, total_bytes: int = 0, graphics_cores: int = 0) -> float | None:

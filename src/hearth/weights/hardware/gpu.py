@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 MIB = 1 << 20
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Found:
 
     gpus: tuple[Gpu, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def plain_name(name: str) -> str:
+    """The name of a program without what a terminal would obey: any user may have chosen it."""
+    return "".join(filter(str.isprintable, name))[:_LONGEST_NAME]
 
 
 def chosen(gpus: Sequence[Gpu], variable: str, value: str | None) -> Found:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hearth.weights.hardware.bandwidth import known_bandwidth
-from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser
+from hearth.weights.hardware.gpu import MIB, Found, Gpu, GpuUser, plain_name
 from hearth.weights.hardware.system_text import LIMIT_S, Run, read_file, whole
 
 _TRACES = ("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvhost-gpu", "dev/nvgpu", "dev/dxg")
@@ -23,8 +23,6 @@ _NO_DRIVER = "there is an NVIDIA card, but not NVIDIA's driver: install it, then
 
 _SHARING = re.compile(r"\b(GB10|N1X|Thor|Orin|Xavier|Tegra)\b", re.IGNORECASE)
 """Chips whose graphics use the RAM. Their drivers tell no memory of the card (GB10: "Not Supported")."""
-
-_LONGEST_NAME = 64
 
 QUERY_CARDS = "index,uuid,name,memory.total,memory.free,driver_version"
 """The columns that :func:`parse_smi` reads, in their order; ``mig.mode.current`` comes last where it is known."""
@@ -176,14 +174,11 @@ def cuda_version(number: int) -> str:
 
 
 def program_name(command: str) -> str:
-    """The program of a process name that a driver tells, without folder and arguments; empty for its refusals.
-
-    Any user may have chosen that name: what a terminal would obey is taken out.
-    """
+    """The program of a process name that a driver tells, without folder and arguments; empty for its refusals."""
     words = command.split()
     if not words or words[0].startswith("["):
         return ""
-    return "".join(filter(str.isprintable, PurePosixPath(words[0]).name))[:_LONGEST_NAME]
+    return plain_name(PurePosixPath(words[0]).name)
 
 
 def _ask_smi(run: Run) -> Found:
@@ -220,7 +215,10 @@ def parse_smi(cards: str, users: str = "", table: str = "", listed: str = "") ->
         if not shared and _mib(total) is None:
             notes.append(f"nvidia-smi does not tell the memory of {name}: {total}")
             continue
-        size, left = (0, 0) if shared else (_mib(total) or 0, _mib(free) or 0)
+        size, left = (0, 0) if shared else (_mib(total) or 0, _mib(free))
+        if left is None:
+            notes.append(f"nvidia-smi does not tell what is free on {name}: taken as all")
+            left = size
         interface = f"CUDA {version[1]}" if version else ""
         bandwidth = known_bandwidth(name, size)
         card = Gpu(

@@ -43,7 +43,7 @@ def read_file(path: Path) -> str:
     """A file of the system; empty when it is not there or may not be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (OSError, ValueError):  # a path with a null byte is a ValueError
         return ""
 
 

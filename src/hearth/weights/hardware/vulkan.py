@@ -77,8 +77,8 @@ def _devices(text: str) -> list[str]:
 
 
 def _value(block: str, field: str) -> str:
-    found = re.search(rf"^\s*{field}[ \t]*=[ \t]*(.*?)\s*$", block, re.MULTILINE)
-    return found[1] if found else ""
+    found = re.search(rf"^[ \t]*{field}[ \t]*=(.*)$", block, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _heaps(block: str) -> Iterator[_Heap]:
