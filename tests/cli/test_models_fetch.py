@@ -1,5 +1,6 @@
 """The verbs of ``hearth models`` that ask, and the offer of ``hearth run``, against a hub on this machine."""
 
+import hashlib
 import io
 import json
 import os
@@ -112,6 +113,10 @@ def test_a_model_that_is_here_is_counted_by_the_engine(capsys: pytest.CaptureFix
         (["remove", "pilot"], 2, "stays"),
         (["recommend", "-n", "0"], 2, "1 or more"),
         (["import", "nothing-such"], 4, "hearth models scan"),
+        (["import", "~nobody-such/a.gguf"], 2, "somebody unknown"),
+        (["import", f"/tmp/{'n' * 300}.gguf"], 4, "hearth models scan"),
+        (["import", "a", "~nobody-such/b"], 2, "somebody unknown"),
+        (["scan", "~nobody-such/b"], 2, "somebody unknown"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -122,6 +127,58 @@ def test_bad_input_is_one_line(
     assert said in err
     assert err.count("\n") == 1
     assert not hub.of("storage")
+
+
+@pytest.mark.parametrize(("pin", "code"), [("0" * 64, 4), (hashlib.sha256(PILOT_FILE.read_bytes()).hexdigest(), 0)])
+def test_a_model_that_its_owner_pinned_is_that_or_none(
+    hub: HubServer, home: Path, capsys: pytest.CaptureFixture[str], pin: str, code: int
+) -> None:
+    source = f'{{ quant = "Q8_0", repo = "{REPO}", pattern = "TINY-Q8_0.gguf", sha256 = "{pin}" }}'
+    (home / "config" / "models.toml").write_text(f'["tiny:1b"]\nsources = [{source}]\n')
+    assert main(["models", "pull", "tiny:1b"]) == code
+    assert ("is pinned to sha256 0000" in capsys.readouterr().err) == bool(code)
+    assert bool(hub.of("storage")) != bool(code)
+
+
+def test_what_is_said_of_an_address_holds_no_secret_and_can_be_typed(
+    hub: HubServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = PILOT_FILE.read_bytes()
+    url = hub.add_loose("my model.gguf", data).replace(" ", "%20")
+    sha256 = hashlib.sha256(data).hexdigest()
+    hub.pace_s = 0.01
+    assert main(["models", "pull", f"{url}?token=secret", "--sha256", sha256]) == 0
+    said = capsys.readouterr().err
+    assert "run: hearth run -m 'my model'" in said
+    assert "models fit" not in said
+    assert main(["models", "list"]) == 0
+    kept = b"".join(path.read_bytes() for path in (home / "data" / "models" / "manifests").iterdir()).decode()
+    assert "secret" not in said + capsys.readouterr().out + kept
+    next((home / "data" / "models" / "files").glob("*/my model.gguf")).unlink()
+    assert main(["models", "show", "my model"]) == 4
+    assert f"run: hearth models pull {url} --sha256 {sha256} --as 'my model'" in capsys.readouterr().err
+
+
+def test_a_refused_connection_does_not_repeat_the_signature(
+    capsys: pytest.CaptureFixture[str], free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearth.weights.fetch.hub._TRIES", 1)
+    assert main(["models", "pull", f"http://127.0.0.1:{free_port}/a.gguf?s=secret", "--sha256", "0" * 64]) == 4
+    said = capsys.readouterr().err
+    assert "/a.gguf" in said
+    assert "secret" not in said
+
+
+def test_places_that_cannot_be_are_told(
+    hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["models", "scan", f"/tmp/{'n' * 300}", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == []
+    assert "File name too long" in shown.err
+    monkeypatch.setenv("HF_HOME", f"/tmp/{'n' * 300}")
+    assert main(["models", "scan", "--json"]) == 0
+    json.loads(capsys.readouterr().out)
 
 
 def test_no_network_is_used_to_list_recommend_or_judge_by_the_catalogue(

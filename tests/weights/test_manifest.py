@@ -66,6 +66,7 @@ def test_no_manifest_is_no_damage(tmp_path: Path) -> None:
         (damage('"size_bytes": 13792638784', '"size_bytes": -1'), "Expected `int` >= 0"),
         (damage("ab" * 32, "ab" * 31), "matching regex"),
         (damage('"path": ""', '"path": "/etc/passwd"'), "an absolute path belongs to a reference"),
+        (damage('"path": "",\n        "how": "own"', '"path": "/\\u0000", "how": "reference"'), "control character"),
         (damage('"how": "own"', '"how": "reference"'), "an absolute path belongs to a reference"),
         (damage('"name": "gpt-oss:20b"', '"name": "another"'), "it is the manifest of 'another'"),
         (damage('"name": "gpt-oss:20b"', '"name": "two\\nlines"'), "a model cannot be called"),

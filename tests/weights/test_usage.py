@@ -67,7 +67,12 @@ def test_a_removed_model_is_forgotten(tmp_path: Path, store: Store) -> None:
         store.note_speed("none", 1.0, 1.0)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b'{"version": 1, "models": {"one": 3}}', b'{"version": 2}'])
+NEVER = b'{"version": 1, "models": {"one": {"last_used": 1e20}}}'
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"[]", b'{"version": 1, "models": {"one": 3}}', b'{"version": 2}', NEVER]
+)
 def test_a_damaged_file_counts_as_empty(tmp_path: Path, store: Store, data: bytes) -> None:
     (tmp_path / "usage.json").write_bytes(data)
     (tmp_path / ".0123456789abcdef.tmp").write_bytes(b"what a crash left")

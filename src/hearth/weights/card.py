@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from hearth.errors import ModelUnavailable
 from hearth.weights.manifest import PART, Manifest, StoredFile
@@ -69,12 +70,22 @@ def check_files(manifest: Manifest, folder: Path) -> None:
         if trouble and file.how == "reference":
             raise ModelUnavailable(
                 f"model {manifest.name}: {trouble}; it lay in the store of {_origin(manifest)}",
-                f"fetch it there again and run: hearth models import {manifest.name}, or: "
-                f"hearth models remove {manifest.name}",
+                f"fetch it there again and run: hearth models import {quote(manifest.name)}, or: "
+                f"hearth models remove {quote(manifest.name)}",
             )
         if trouble:
-            again = "import" if manifest.origin.kind == "import" else "pull"
-            raise ModelUnavailable(f"model {manifest.name}: {trouble}", f"run: hearth models {again} {manifest.name}")
+            raise ModelUnavailable(f"model {manifest.name}: {trouble}", f"run: hearth models {_again(manifest, file)}")
+
+
+def _again(manifest: Manifest, file: StoredFile) -> str:
+    name = quote(manifest.name)
+    match manifest.origin.kind:
+        case "import":
+            return f"import {name}"
+        case "url":
+            return f"pull {quote(manifest.origin.where)} --sha256 {file.sha256} --as {name}"
+        case "hub":
+            return f"pull {name}"
 
 
 def path_of(file: StoredFile, folder: Path) -> Path:

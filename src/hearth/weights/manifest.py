@@ -68,6 +68,8 @@ class StoredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_plain(self.name)
         if (self.how == "reference") != bool(self.path) or (self.path and not self.path.startswith("/")):
             raise ValueError(f"file {self.name!r}: an absolute path belongs to a reference, and to nothing else")
+        if not self.path.isprintable():
+            raise ValueError(f"file {self.name!r}: its path holds a control character or bytes that are no text")
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

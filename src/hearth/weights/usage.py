@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,10 +25,14 @@ class Speed(msgspec.Struct, frozen=True):
     at: float
 
 
+# The year 9999 is the last that a date can have.
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=253_000_000_000)]
+
+
 class Usage(msgspec.Struct, frozen=True):
     """``last_used`` is in seconds since the epoch, 0 for never. ``speeds`` belong to the files of ``changed_ns``."""
 
-    last_used: float = 0.0
+    last_used: Moment = 0.0
     changed_ns: int = 0
     speeds: tuple[Speed, ...] = ()
 

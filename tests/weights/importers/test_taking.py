@@ -16,7 +16,7 @@ from hearth.weights.importers.found import Found, FoundFile
 from hearth.weights.importers.taking import Reading, Way, take
 from hearth.weights.manifest import Manifest, Origin, StoredFile
 from hearth.weights.store import Store
-from other_stores import Ollama, disk_bytes, named
+from other_stores import Ollama, disk_bytes, gguf, named
 
 
 def test_an_import_takes_no_more_disk_and_is_verified(tmp_path: Path, ollama: Ollama, store: Store) -> None:
@@ -45,6 +45,37 @@ def test_an_import_takes_no_more_disk_and_is_verified(tmp_path: Path, ollama: Ol
     assert store.resolve("somebody/sees:7b").path.read_bytes() == data
     assert store.remove("somebody/sees:7b").freed_bytes == len(data)
     assert found.files[1].path.exists()
+
+
+def loose(folder: Path, name: str, *seeds: int) -> Found:
+    """A model of one file, or of the parts that these seeds make."""
+    folder.mkdir(exist_ok=True)
+    for number, seed in enumerate(seeds, 1):
+        part = f"-{number:05}-of-{len(seeds):05}" if len(seeds) > 1 else ""
+        (folder / f"{name}{part}.gguf").write_bytes(gguf(folder, seed))
+    return named([Place("folder", folder)])[name]
+
+
+def test_an_import_does_not_replace_another_model_of_the_name(tmp_path: Path, ollama: Ollama, store: Store) -> None:
+    one, other = loose(tmp_path / "one", "m", 1), loose(tmp_path / "other", "m", 2)
+    import_model(one, store)
+    assert import_model(one, store).name == "m"
+    one.files[0].path.unlink()
+    kept = store.resolve("m").path.read_bytes()
+    for found in (other, named([Place("ollama", ollama.root)])["tiny:1b"]):
+        with pytest.raises(UsageError, match=r"there is a model m already, imported from .*/one/m\.gguf · .*--as NAME"):
+            import_model(found, store, name="m")
+    assert store.resolve("m").path.read_bytes() == kept
+    # What is lost already stands in nobody's way.
+    store.resolve("m").path.unlink()
+    assert import_model(other, store).origin.where == str(other.files[0].path)
+
+
+def test_a_file_whose_name_is_too_long_for_us_is_refused_in_words(tmp_path: Path, store: Store) -> None:
+    found = loose(tmp_path / "one", "n" * 186, 1, 2)
+    with pytest.raises(UsageError, match="is too long · rename the file"):
+        import_model(found, store)
+    assert store.manifests() == []
 
 
 def test_a_blob_that_is_damaged_is_not_imported(ollama: Ollama, store: Store) -> None:

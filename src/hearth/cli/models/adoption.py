@@ -5,16 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
 from hearth.cli.models.progress import Bar
 from hearth.cli.models.text import size_text, table
-from hearth.errors import ModelUnavailable
+from hearth.errors import ModelUnavailable, UsageError
 from hearth.paths import Paths
-from hearth.weights.importers import Place, consequence, import_model, imported_as, place_of, scan, usual_places
+from hearth.weights.importers import (
+    Place,
+    consequence,
+    import_model,
+    imported_as,
+    in_full,
+    place_of,
+    scan,
+    usual_places,
+)
 from hearth.weights.importers.found import Found
 from hearth.weights.store import Store
 
@@ -49,8 +60,7 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
 
 def _import(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str], store: Store) -> int:
     paths.ensure()
-    given = Path(args.name).expanduser()
-    folders = args.folders or ([str(given.parent)] if args.name.endswith(".gguf") and given.is_file() else [])
+    folders = args.folders or _folder_of(args.name)
     found = scan(_places(folders, environment), _say)
     model = _pick(args.name, found)
     bar = Bar(sys.stderr)
@@ -59,18 +69,29 @@ def _import(args: argparse.Namespace, paths: Paths, environment: Mapping[str, st
     finally:
         bar.close()
     print(f"{manifest.name} · {size_text(manifest.size_bytes)} · {consequence(manifest)}", file=sys.stderr)
-    print(f"run: hearth run -m {manifest.name}", file=sys.stderr)
+    print(f"run: hearth run -m {quote(manifest.name)}", file=sys.stderr)
     return 0
+
+
+def _folder_of(name: str) -> list[str]:
+    """The folder of a file that was named by its path; none when it is a model's name, or no such file."""
+    given = in_full(Path(name)) if name.endswith(".gguf") else None
+    try:
+        return [str(given.parent)] if given and given.is_file() else []
+    except OSError:  # a name that is too long
+        return []
 
 
 def _pick(name: str, found: Sequence[Found]) -> Found:
     """The model that was meant. Raises ModelUnavailable naming those that there are."""
-    path = Path(name).expanduser().absolute()
+    path = None
+    with suppress(UsageError):
+        path = in_full(Path(name))
     for each in found:
         if name in (each.name, *each.aliases) or any(file.path == path for file in each.files):
             return each
     close = get_close_matches(name, [each.name for each in found], 3)
-    fix = f"did you mean {' or '.join(close)}" if close else "run: hearth models scan"
+    fix = f"did you mean {' or '.join(map(quote, close))}" if close else "run: hearth models scan"
     raise ModelUnavailable(f"no model {name!r} was found on this machine", fix)
 
 

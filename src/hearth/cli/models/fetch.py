@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import TextIO
 
 from hearth.cli.models.progress import Bar
 from hearth.cli.models.text import size_text
-from hearth.errors import HearthError, UsageError
+from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.paths import Paths
-from hearth.weights.catalogue import Catalogue, load_catalogue
+from hearth.weights.catalogue import Catalogue, Entry, QuantSource, load_catalogue
 from hearth.weights.fetch.hub import Hub, read_access
 from hearth.weights.fetch.plan import Plan
 from hearth.weights.fetch.pull import Puller
@@ -61,7 +62,8 @@ def pull(wish: Wish, paths: Paths, access: Access, err: TextIO) -> Manifest:
         return there
     count = f"{len(plan.files)} files" if len(plan.files) > 1 else plan.files[0].name
     print(f"{plan.name} · {size_text(plan.size_bytes)} · {count} · from {_origin(plan)}", file=err)
-    print(fit_line(wish.reference, catalogue, measure_machine()), file=err)
+    if line := fit_line(wish.reference, catalogue, measure_machine()):
+        print(line, file=err)
     bar = Bar(err)
     puller = Puller(paths.models, store.publish, access, bar.show)
     try:
@@ -74,7 +76,7 @@ def pull(wish: Wish, paths: Paths, access: Access, err: TextIO) -> Manifest:
         bar.close()
     store.collect_garbage()
     assert isinstance(manifest, Manifest)
-    print(f"{plan.name} is here, whole and verified · run: hearth run -m {plan.name}", file=err)
+    print(f"{plan.name} is here, whole and verified · run: hearth run -m {quote(plan.name)}", file=err)
     return manifest
 
 
@@ -91,7 +93,7 @@ def make_plan(wish: Wish, catalogue: Catalogue, hub: Hub) -> Plan:
             entry, source = find_source(reference, catalogue)
             default = entry.source()
             own = entry.name if source == default else f"{entry.name}:{source.quant}"
-            return hub.plan(
+            plan = hub.plan(
                 name or own,
                 source.repo,
                 quant=source.quant,
@@ -99,6 +101,8 @@ def make_plan(wish: Wish, catalogue: Catalogue, hub: Hub) -> Plan:
                 mmproj=wish.mmproj,
                 draft=wish.draft,
             )
+            _check_pin(plan, entry, source)
+            return plan
         case HubRef():
             own = f"{reference.repo}:{reference.quant}" if reference.quant else reference.repo
             return hub.plan(
@@ -116,9 +120,12 @@ def make_plan(wish: Wish, catalogue: Catalogue, hub: Hub) -> Plan:
 
 
 def fit_line(reference: str, catalogue: Catalogue, machine: Machine) -> str:
-    """Whether it fits this machine, in one line; where it is not known before, how to find out."""
+    """Whether it fits this machine, in one line; where it is not known before, how to find out. Empty for an address:
+    of that it is known when it is here."""
     try:
         parsed = parse_reference(reference)
+        if isinstance(parsed, UrlRef):
+            return ""
         if not isinstance(parsed, CatalogueRef):
             return f"whether it fits: hearth models fit {reference}"
         subject = of_catalogue(parsed, catalogue)
@@ -127,6 +134,17 @@ def fit_line(reference: str, catalogue: Catalogue, machine: Machine) -> str:
     native = subject.shape.native_context or FIT_CONTEXT
     verdict = judge(subject.shape, subject.file_bytes, Request(min(FIT_CONTEXT, native)), machine)
     return " · ".join(filter(None, (f"{verdict.outcome} · {verdict.why}", verdict.warning)))
+
+
+def _check_pin(plan: Plan, entry: Entry, source: QuantSource) -> None:
+    """Raise ModelUnavailable when the catalogue says which content the one file must have, and the hub has another."""
+    weights = [file for file in plan.files if file.role in ("model", "part")]
+    if source.sha256 and [file.sha256 for file in weights] != [source.sha256]:
+        there = weights[0].sha256[:16] if len(weights) == 1 else f"{len(weights)} files"
+        raise ModelUnavailable(
+            f"{entry.name} is pinned to sha256 {source.sha256[:16]}…, and {source.repo} has {there or 'none'}",
+            "check sha256 in models.toml",
+        )
 
 
 def _same(store: Store, plan: Plan) -> Manifest | None:

@@ -145,8 +145,8 @@ class Asker:
     def _judge_size(self, answer: Answer, told: str) -> None:
         if told != str(self._file.size_bytes):
             raise ModelUnavailable(
-                f"{host_of(answer.url)} has {told[:20]} bytes as {self._file.name}, "
-                f"which must have {self._file.size_bytes}",
+                f"{host_of(answer.url)} has {told[:20]} bytes as {self._file.name}; "
+                f"it must have {self._file.size_bytes}",
                 "something stands between (a proxy, a login page), or the file was replaced: pull again later",
             )
 

@@ -11,13 +11,14 @@ from typing import Literal
 import msgspec
 
 from hearth.errors import CorruptModel, ModelUnavailable, UsageError
+from hearth.weights.card import measure
 from hearth.weights.fetch.progress import Report
 from hearth.weights.gguf import read_header
 from hearth.weights.importers.folders import scan_folder, scan_hugging_face, scan_llama_cpp, scan_lm_studio
 from hearth.weights.importers.found import Found, FoundFile, Program, Say, read_text
 from hearth.weights.importers.ollama import scan_ollama
 from hearth.weights.importers.taking import Reading, Way, take
-from hearth.weights.manifest import Manifest, Origin, StoredFile, check_model_name
+from hearth.weights.manifest import Manifest, Origin, StoredFile, check_model_name, check_plain
 from hearth.weights.store import PILOT_NAME, Store, check_name
 
 Choice = Literal["auto", "link", "reflink", "reference", "copy"]
@@ -91,10 +92,21 @@ def usual_places(environment: Mapping[str, str], home: Path, system: Path = Path
 
 def place_of(folder: Path) -> Place:
     """Whose store a folder that somebody named is, by what lies in it. It is made absolute."""
-    folder = folder.expanduser().absolute()
+    folder = in_full(folder)
     if _may_be_there(folder / "manifests") and _may_be_there(folder / "blobs"):
         return Place("ollama", folder)
-    return Place("hugging-face" if next(folder.glob("models--*"), None) else "folder", folder)
+    cached = _may_be_there(folder) and next(folder.glob("models--*"), None)
+    return Place("hugging-face" if cached else "folder", folder)
+
+
+def in_full(path: Path) -> Path:
+    """The path as somebody wrote it, absolute. Raises UsageError for ``~name`` of a name that nobody has here."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{str(path)[:200]!r} begins with the home of somebody unknown", "write the path in full"
+        ) from error
 
 
 def scan(places: Iterable[Place], say: Say = lambda line: None) -> list[Found]:
@@ -133,11 +145,8 @@ def imported_as(found: Found, store: Store) -> str:
     for manifest in store.manifests():
         if manifest.origin == _origin(found):
             return manifest.name
-        try:
-            if store.path_of(manifest).samefile(path):
-                return manifest.name
-        except OSError:
-            continue
+        if _is_same(store.path_of(manifest), path):
+            return manifest.name
     return ""
 
 
@@ -148,14 +157,15 @@ def import_model(
     ``auto`` by hard links, else by sharing blocks, else by reference; it never copies.
 
     Each file is read as a GGUF, and its sha256 compared where its owner tells one, which reads it whole. Raises
-    UsageError for a name that is taken by a fetched model or cannot be, ModelUnavailable when a file went away,
+    UsageError for a name that is taken by another model or cannot be, ModelUnavailable when a file went away,
     CorruptModel when it is damaged or made for Ollama's engine alone, StateError when ``how`` is not possible here.
-    An earlier import of the name is replaced.
+    An earlier import of the same model is replaced.
     """
     name = name or found.name
     check_name(name)
-    _refuse_taken(name, store)
+    _refuse_taken(name, found, store)
     for file in found.files:
+        _check_file_name(file)
         _check_header(file, found)
     with store.gathering() as folder:
         reading = Reading([file for file in found.files if file.sha256 or how == "copy"], report)
@@ -202,12 +212,44 @@ def _name(name: str, say: Say) -> str:
     return name
 
 
-def _refuse_taken(name: str, store: Store) -> None:
+def _refuse_taken(name: str, found: Found, store: Store) -> None:
     manifest = next((each for each in store.manifests() if each.name == name), None)
-    if manifest is not None and manifest.origin.kind != "import":
-        raise UsageError(
-            f"there is a model {name} already, fetched from {manifest.origin.where}", "import it under another name"
-        )
+    if manifest is None or _is_earlier(manifest, found, store.path_of(manifest)):
+        return
+    how = "imported" if manifest.origin.kind == "import" else "fetched"
+    raise UsageError(
+        f"there is a model {name} already, {how} from {manifest.origin.where}",
+        "import it under another name: --as NAME",
+    )
+
+
+def _is_earlier(manifest: Manifest, found: Found, ours: Path) -> bool:
+    """Whether this is the same model as it was imported before. Of another one, ``ours`` may be the file's last name:
+    it would be lost."""
+    before, now = manifest.origin, _origin(found)
+    if before.kind != "import":
+        return False
+    if before.revision == now.revision:
+        # These two have a new path for each version of a model.
+        if now.revision == "ollama" and manifest.name == found.name:
+            return True
+        if before.where.partition("/snapshots/")[0] == now.where.partition("/snapshots/")[0]:
+            return True
+    return _is_same(ours, found.files[0].path) or measure(ours) == (0, 0)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _check_file_name(file: FoundFile) -> None:
+    try:
+        check_plain(file.name)
+    except ValueError as error:
+        raise UsageError(f"{file.path}: {error}", "rename the file") from error
 
 
 def _check_header(file: FoundFile, found: Found) -> None:
@@ -251,3 +293,5 @@ def _may_be_there(folder: Path) -> bool:
         return folder.is_dir()
     except PermissionError:
         return True
+    except OSError:  # a name that is too long
+        return False
