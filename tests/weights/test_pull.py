@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hearth.errors import Denied, HearthError, ModelUnavailable, StateError, UsageError
+from hearth.weights.fetch.claim import claimed, is_claimed
 from hearth.weights.fetch.hub import Hub
 from hearth.weights.fetch.plan import Plan
 from hearth.weights.fetch.progress import Notice, Progress
@@ -380,6 +381,33 @@ def test_two_pulls_of_the_same_files_take_turns(tmp_path: Path, server: HubServe
     assert told == [Notice(f"waiting: another process fetches it already (process {os.getpid()})")]
     assert sum(seen.sent for seen in server.of("storage")) == len(data)
     assert not lock_of(incoming_folder(tmp_path / "models", plan)).exists()
+
+
+def test_a_lock_that_is_taken_away_meanwhile_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, told, opened = tmp_path / "a.lock", list[str](), list[int]()
+
+    def open_late(path: Path) -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        opened.append(descriptor)
+        if len(opened) == 1:
+            # Whoever had it is done just now.
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr("hearth.weights.fetch.claim._open", open_late)
+    with claimed(lock, wait=False, tell=told.append):
+        assert is_claimed(lock)
+    assert (len(opened), told) == (2, [])
+    assert not lock.exists()
+
+
+def test_what_another_published_just_before_is_not_fetched_again(
+    tmp_path: Path, server: HubServer, shelf: Shelf
+) -> None:
+    server.add(REPO, {"a.gguf": noise(1000)})
+    assert puller(tmp_path, shelf, Access(server.endpoint)).pull(plan_of(server), have=lambda: "theirs") == "theirs"
+    assert not server.of("storage")
+    assert list((tmp_path / "models" / ".incoming").iterdir()) == []
 
 
 def test_what_is_not_of_the_plan_is_cleared_away(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:

@@ -266,6 +266,43 @@ def test_a_download_is_kept_for_its_resume_and_no_longer(tmp_path: Path) -> None
     assert not incoming.exists()
 
 
+def test_a_lock_beside_no_download_goes_unless_somebody_has_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, tmp_path / "no-pilot")
+    incoming, _ = gather(store, "first", OLD)
+    left, used, own = (store.incoming / f"{name}.lock" for name in ("gone", "begins", "first"))
+    for lock in (left, used, own):
+        lock.touch()
+    with locked(used):
+        assert store.collect_garbage() == 0
+    assert (left.exists(), used.exists(), own.exists()) == (False, True, True)
+    month = time.time() - 31 * 86_400
+    for path in (*incoming.iterdir(), incoming):
+        os.utime(path, (month, month))
+    store.collect_garbage()
+    assert list(store.incoming.iterdir()) == []
+
+
+def test_imports_that_end_while_others_clear_up(tmp_path: Path) -> None:
+    store, errors = Store(tmp_path, tmp_path / "no-pilot"), list[BaseException]()
+
+    def gather_often() -> None:
+        try:
+            for number in range(60):
+                with store.gathering() as folder:
+                    (folder / f"{number}.gguf").write_bytes(OLD)
+                store.collect_garbage()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=gather_often) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert list(store.incoming.iterdir()) == []
+
+
 def test_what_is_being_gathered_is_left_alone_and_removed_at_the_end(tmp_path: Path) -> None:
     store = Store(tmp_path, tmp_path / "no-pilot")
     with store.gathering() as folder:

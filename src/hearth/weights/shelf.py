@@ -88,11 +88,11 @@ class Shelf:
                 self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with locked(self._lock):
                     for left in _folders(self.incoming):
-                        if left.name.startswith(_OWN) and _is_stale(left, 0.0):
-                            _remove_folder(left)
+                        if left.name.startswith(_OWN):
+                            _remove_stale(left, 0.0)
                     folder.mkdir(mode=0o700)
-                    stack.callback(shutil.rmtree, folder, ignore_errors=True)
                     stack.enter_context(locked(folder / _BUSY))
+                    stack.callback(shutil.rmtree, folder, ignore_errors=True)
             yield folder
 
     def publish(self, manifest: Manifest, incoming: Path | None) -> Manifest:
@@ -151,9 +151,10 @@ class Shelf:
             self._settle()
             clear_temporary(self.manifests)
             freed = sum(self._drop_orphans([]).values())
-            for folder in _folders(self.incoming):
-                if _is_stale(folder, keep_incoming_s):
-                    freed += _remove_folder(folder)
+            freed += sum(_remove_stale(folder, keep_incoming_s) for folder in _folders(self.incoming))
+            for lock in self.incoming.glob("*.lock"):
+                if not lock.with_suffix("").exists():
+                    _remove_lock(lock)
             return freed
 
     def _manifest_files(self) -> list[Path]:
@@ -256,20 +257,44 @@ def _folders(parent: Path) -> list[Path]:
         return []
 
 
-def _is_stale(folder: Path, keep_s: float) -> bool:
-    """Whether nobody works in this folder, and nobody will take it up again."""
-    # An import holds a file in the folder, a download one beside it.
-    for busy in (folder / _BUSY, folder.with_name(f"{folder.name}.lock")):
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(busy, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            finally:
-                os.close(descriptor)
-    latest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
-    return folder.name.startswith(_OWN) or latest < time.time() - keep_s
+def _remove_stale(folder: Path, keep_s: float) -> int:
+    """Remove a folder that nobody works in and nobody will take up again; returns the bytes that came free."""
+    # Whoever gathered there may end just now, and take it away.
+    with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+        # An import holds a file in the folder, a download one beside it. We hold them meanwhile: nobody begins again.
+        for busy in (folder / _BUSY, folder.with_name(f"{folder.name}.lock")):
+            if not stack.enter_context(_held(busy)):
+                return 0
+        latest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
+        if folder.name.startswith(_OWN) or latest < time.time() - keep_s:
+            return _remove_folder(folder)
+    return 0
+
+
+def _remove_lock(lock: Path) -> None:
+    """Remove what a killed download left beside its folder, unless somebody has taken it up."""
+    with _held(lock) as free:
+        if free:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Hold the lock of this file, if there is one; yields whether nobody else has it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def _remove_folder(folder: Path) -> int:

@@ -15,27 +15,29 @@ _LOOK_S = 0.2
 
 
 @contextmanager
-def claimed(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[bool]:
-    """Hold the lock of this file, which the kernel gives back when the process dies; yields whether it had to wait.
+def claimed(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of this file, which the kernel gives back when the process dies.
 
     While another process has it: ``tell`` is told once who, and it waits; without ``wait`` StateError says so. The
     file is removed in the end.
     """
-    descriptor, waited = _open(path), False
+    descriptor, told = _open(path), False
     try:
         while not _take(path, descriptor):
-            if not wait:
-                raise StateError(f"this model is being fetched already{_who(path)}", "wait for it, or end it")
-            if not waited:
-                tell(f"waiting: another process fetches it already{_who(path)}")
-            waited = True
-            time.sleep(_LOOK_S)
             if not _same(path, descriptor):
+                # Whoever had it is done and took the file away: nobody need be waited for.
                 os.close(descriptor)
                 descriptor = _open(path)
+                continue
+            if not wait:
+                raise StateError(f"this model is being fetched already{_who(path)}", "wait for it, or end it")
+            if not told:
+                tell(f"waiting: another process fetches it already{_who(path)}")
+            told = True
+            time.sleep(_LOOK_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield waited
+        yield
         with suppress(OSError):
             path.unlink(missing_ok=True)
     finally:

@@ -74,7 +74,8 @@ class Puller:
         """Fetch what is missing, verify all of it, publish it: what ``publish`` returned.
 
         When another process fetches the same files, it is waited for; with ``wait`` False that is a StateError.
-        ``have`` is asked then: what it returns, when it is not None, was published by the other, and is the answer.
+        ``have`` is asked before anything is fetched: what it returns, when it is not None, was published by the other
+        meanwhile, and is the answer.
 
         Raises Denied when offline; StateError for a full or unwritable disk; ModelUnavailable when the hub refuses,
         the files do not arrive, or are not what they should be. What arrived stays for the next pull, unless its hash
@@ -86,8 +87,8 @@ class Puller:
             incoming.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StateError(f"cannot create {incoming.parent}: {error.strerror}", "set HEARTH_HOME") from error
-        with claimed(lock_of(incoming), wait, lambda text: self._report(Notice(text))) as waited:
-            if waited and (found := have()) is not None:
+        with claimed(lock_of(incoming), wait, lambda text: self._report(Notice(text))):
+            if (found := have()) is not None:
                 return found
             self._prepare(incoming, plan)
             files = self._fetch_all(incoming, plan)
