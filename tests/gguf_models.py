@@ -90,6 +90,29 @@ def write_llama(
     return finish(writer, path)
 
 
+def write_gemma3(path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, width: int = WIDTH) -> Path:
+    """A model with a sliding window in five of its six blocks."""
+    blocks = 6
+    writer = _writer(path, "gemma3", context, blocks, width)
+    writer.add_uint32("gemma3.attention.head_count_kv", HEADS)
+    writer.add_uint32("gemma3.attention.key_length", width // HEADS)
+    writer.add_uint32("gemma3.attention.value_length", width // HEADS)
+    writer.add_uint32("gemma3.attention.sliding_window", window)
+    weights = _Weights(writer, seed)
+    weights.embedding(width, endless=False)
+    weights.ones("output_norm.weight", width)
+    for index in range(blocks):
+        block = f"blk.{index}"
+        weights.ones(f"{block}.attn_norm.weight", width)
+        weights.attention(block, width)
+        for norm in ("attn_q_norm", "attn_k_norm"):
+            weights.ones(f"{block}.{norm}.weight", width // HEADS)
+        weights.ones(f"{block}.post_attention_norm.weight", width)
+        weights.feed_forward(block, width)
+        weights.ones(f"{block}.post_ffw_norm.weight", width)
+    return finish(writer, path)
+
+
 class _Weights:
     """Random tensors, added in the order in which they are asked for."""
 

@@ -43,6 +43,17 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a load may take without any sign of life."""
 
 
+class KvSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """KV state on disk."""
+
+    enabled: bool = True
+    """Whether conversations' state is saved, and restored."""
+    quota_gib: float = 0.0
+    """How much disk it may take, in GiB; 0 takes a tenth of the free disk, 50 GiB at most."""
+    rest_s: float = 3.0
+    """How long a conversation rests before its state is saved."""
+
+
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the agent works."""
 
@@ -59,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The model that answers."""
     gateway: GatewaySettings = GatewaySettings()
     engine: EngineSettings = EngineSettings()
+    kv: KvSettings = KvSettings()
     agent: AgentSettings = AgentSettings()
     origin: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -72,6 +84,7 @@ ENVIRONMENT = {
     "HEARTH_CONTEXT": "engine.context",
     "HEARTH_SLOTS": "engine.slots",
     "HEARTH_THREADS": "engine.threads",
+    "HEARTH_KV": "kv.enabled",
 }
 """Environment variables and the settings that they give."""
 
@@ -82,6 +95,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "engine.slots": (1, 64),
     "engine.threads": (0, 1024),
     "engine.load_timeout_s": (1, float("inf")),
+    "kv.quota_gib": (0, 1 << 20),
+    "kv.rest_s": (0, 86_400),
     "agent.max_steps": (1, 100_000),
     "agent.bash_timeout_s": (0.1, 86_400),
 }

@@ -119,8 +119,8 @@ async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise: Superv
     waits = asyncio.Event()
 
     async def use(name: str, tell: Tell) -> None:
-        async with supervisor.lease(name, tell) as engine:
-            order.append(engine.card.name)
+        async with supervisor.lease(name, tell) as lease:
+            order.append(lease.engine.card.name)
 
     async with supervisor.lease("one", quiet) as first:
         second = asyncio.create_task(use("two", lambda progress: waits.set() if progress.phase == "waiting" else None))
@@ -128,7 +128,7 @@ async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise: Superv
         # A late caller of the loaded model stands behind, or the waiting model would starve.
         third = asyncio.create_task(use("one", quiet))
         await asyncio.sleep(0)
-        assert first.state is EngineState.READY
+        assert first.engine.state is EngineState.READY
         assert order == []
     await asyncio.gather(second, third)
     assert order == ["two", "one"]
@@ -144,8 +144,8 @@ async def test_a_waiting_caller_who_leaves_holds_nobody_up(supervise: Supervise)
         await waits.wait()
         second.cancel()
         await asyncio.wait([second])
-        async with supervisor.lease("one", quiet) as engine:
-            assert engine.state is EngineState.READY
+        async with supervisor.lease("one", quiet) as lease:
+            assert lease.engine.state is EngineState.READY
     await supervisor.close()
 
 
@@ -179,8 +179,8 @@ async def test_an_engine_that_died_is_replaced_while_its_last_user_still_holds_i
     async with supervisor.lease("one", quiet) as first:
         await stable.made[0].fail("killed by SIGKILL")
         async with supervisor.lease("one", quiet) as second:
-            assert second is not first
-            assert second.state is EngineState.READY
+            assert second.engine is not first.engine
+            assert second.engine.state is EngineState.READY
         assert supervisor.report()[0]["users"] == 0
     await supervisor.close()
 
@@ -202,18 +202,18 @@ async def test_close_ends_what_runs_and_what_loads(supervise: Supervise) -> None
 
 async def test_a_real_engine_that_is_killed_is_replaced(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
-    async with supervisor.lease("one", quiet) as engine:
+    async with supervisor.lease("one", quiet) as lease:
         [record] = supervisor.report()
         assert (record["model"], record["state"], record["context"], record["slots"]) == ("one", "ready", 2048, 2)
         assert record["users"] == 1
         assert record["rss_bytes"] > 1 << 20
         os.kill(record["pid"], signal.SIGKILL)
-        await engine.wait()
+        await lease.engine.wait()
     [record] = supervisor.report()
     assert (record["state"], record["cause"]) == ("failed", "the engine of one died: killed by SIGKILL")
     async with supervisor.lease("one", quiet) as again:
-        assert again.state is EngineState.READY
-        assert again.pid not in (None, engine.pid)
+        assert again.engine.state is EngineState.READY
+        assert again.engine.pid not in (None, lease.engine.pid)
     await supervisor.close()
     assert list(paths.runtime.iterdir()) == []
 
@@ -231,8 +231,8 @@ async def test_a_file_that_cannot_load_costs_nobody_a_place(paths: Paths) -> Non
 async def test_two_real_models_in_turn(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
     for name in ("one", "two", str(paths.models / "one.gguf")):
-        async with supervisor.lease(name, quiet) as engine:
-            assert engine.card.name == name
+        async with supervisor.lease(name, quiet) as lease:
+            assert lease.engine.card.name == name
     assert [record["state"] for record in supervisor.report()] == ["ready"]
     await supervisor.close()
     assert [record["state"] for record in supervisor.report()] == ["stopped"]

@@ -17,17 +17,20 @@ from hearth.gateway.asgi import ClientGone, Receive, Request, Scope, Send
 from hearth.gateway.exchange import BEAT_S, Exchange
 from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
-from hearth.gateway.openai import CHAT_PATH, Chat, list_models, read_chat, unknown_model
+from hearth.gateway.openai import CHAT_PATH, Chat, list_models, read_chat, unknown_model, with_slot
 from hearth.gateway.refusal import Refusal, daemon_stops, engine_lost, from_engine
-from hearth.gateway.speed import read_speed
+from hearth.gateway.timings import Timings, read_timings
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
-from hearth.runtime.supervisor import Supervisor
+from hearth.runtime.supervisor import Lease, Supervisor
 from hearth.weights.card import ModelCard
 from hearth.weights.store import is_file_name
 
 LAST_WORDS_S = 1.0
 """How long a broken connection waits for the process to say why it died, and a client for the daemon's last word."""
+
+OWNER = "owner"
+"""Whose a conversation is. There is one key, and who holds it is the owner, as is who opens the socket."""
 
 log = logging.getLogger("hearth.gateway")
 Route = Callable[[Request], Awaitable[None]]
@@ -205,14 +208,15 @@ class Gateway:
             exchange.waiting_for = f"{progress.phase} {progress.model} {progress.elapsed_s:.0f} s {progress.detail}"
 
         try:
-            async with self._supervisor.lease(chat.model, tell) as engine:
+            async with self._supervisor.lease(chat.model, tell) as lease:
                 exchange.waiting_for = "queued"
+                engine = lease.engine
                 self._contexts[engine.card.name] = engine.context_length
                 try:
-                    told = await self._relay(engine, chat, exchange)
+                    timings = await self._seat(lease, chat, exchange)
                 except (aiohttp.ClientError, OSError) as error:
                     raise engine_lost(chat.model, await _cause(engine, error)) from error
-            return engine.card, read_speed(told)
+            return engine.card, timings.speed if timings else None
         except Refusal as refusal:
             await exchange.refuse(refusal)
         except HearthError as error:
@@ -224,12 +228,24 @@ class Gateway:
             )
         return None
 
-    async def _relay(self, engine: Engine, chat: Chat, exchange: Exchange) -> bytes:
-        """Pass the answer on; the part of it that tells how fast the engine was."""
-        async with self._upstream.post(engine.endpoint, CHAT_PATH, chat.body) as response:
+    async def _seat(self, lease: Lease, chat: Chat, exchange: Exchange) -> Timings | None:
+        """Ask in the slot where least is left to compute, if that is ours to choose."""
+        if lease.cache is None:
+            return read_timings(await self._relay(lease.engine, chat.stream, chat.body, exchange))
+        request = msgspec.json.decode(chat.body)
+        async with lease.cache.place(OWNER, request) as place:
+            told = await self._relay(lease.engine, chat.stream, with_slot(chat.body, place.slot), exchange)
+            timings = read_timings(told)
+            if timings:
+                place.reused, place.read, place.made = timings.reused, timings.read, timings.made
+        return timings
+
+    async def _relay(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange) -> bytes:
+        """Pass the answer on; the part of it that tells what the engine did."""
+        async with self._upstream.post(engine.endpoint, CHAT_PATH, body) as response:
             if response.status != 200:
                 raise from_engine(response.status, await response.read())
-            if not chat.stream:
+            if not stream:
                 whole = await response.read()
                 await exchange.answer(whole)
                 return whole

@@ -59,6 +59,13 @@ def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
     return Chat(model=model, stream=bool(chat.stream), body=body)
 
 
+def with_slot(body: bytes, slot: int) -> bytes:
+    """The same request, to be answered in this slot. The field goes to the end, where it counts even if the client
+    has sent one: of two, llama.cpp takes the last."""
+    end = body.rindex(b"}")
+    return b'%s,"id_slot":%d}' % (body[:end], slot)
+
+
 _DECODER = msgspec.json.Decoder(_Chat)
 
 

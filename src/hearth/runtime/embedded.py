@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import os
 import re
 import secrets
@@ -22,8 +23,8 @@ from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit, is_alive
 from hearth.runtime.worker_options import MOST_TOKENS, WorkerOptions
 from hearth.settings import EngineSettings
+from hearth.weights.card import ModelCard, measure
 from hearth.weights.gguf import GgufHeader, read_header
-from hearth.weights.store import ModelCard
 
 SMALLEST_CONTEXT = 256
 GRACE_S = 5.0
@@ -79,6 +80,12 @@ class EmbeddedEngine:
         return self._slots
 
     @property
+    def kv_state(self) -> str:
+        """The files, the engine's build and the types of the cache."""
+        files = [(path.name, *measure(path)) for path in (self._card.path, *self._card.more_parts)]
+        return repr((files, importlib.metadata.version("xllamacpp"), "f16"))
+
+    @property
     def state(self) -> EngineState:
         """Where it is in its life."""
         return self._state
@@ -104,7 +111,7 @@ class EmbeddedEngine:
             header = await asyncio.to_thread(_read_headers, self._card)
             _sweep(self._paths.runtime)
             self._paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-            options = _options(self._card, self._settings, header, self._endpoint)
+            options = _options(self._card, self._settings, header, self._endpoint, self._paths.kv)
             await self._process.start(msgspec.json.encode(options).decode())
             await self._until_it_answers(tell)
         except HearthError as error:
@@ -193,7 +200,9 @@ def _read_headers(card: ModelCard) -> GgufHeader:
     return header
 
 
-def _options(card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint) -> WorkerOptions:
+def _options(
+    card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint, slot_folder: Path
+) -> WorkerOptions:
     if settings.context * settings.slots > MOST_TOKENS:
         raise EngineFailed(
             f"a context of {settings.context:,} tokens in {settings.slots} slots is more than an engine can hold, "
@@ -210,6 +219,7 @@ def _options(card: ModelCard, settings: EngineSettings, header: GgufHeader, endp
         slots=settings.slots,
         threads=min(settings.threads or allowed_cores(), 512),
         cache_ram_mib=_cache_mib(),
+        slot_folder=str(slot_folder),
     )
 
 

@@ -95,6 +95,12 @@ class Engine(Protocol):
         ...
 
     @property
+    def kv_state(self) -> str:
+        """What a saved KV state of it depends on, as one text: another text, and the state is of no use. Empty when it
+        saves none."""
+        ...
+
+    @property
     def state(self) -> EngineState:
         """Where it is in its life. MUST turn ``failed`` by itself when the process dies unasked."""
         ...

@@ -6,38 +6,61 @@ This file alone names concrete engine classes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from hearth.errors import EngineFailed
 from hearth.paths import Paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.kv.cache import PrefixCache
+from hearth.runtime.kv.store import KvStore
 from hearth.runtime.process import resident_bytes
 from hearth.settings import EngineSettings, Settings
 from hearth.weights.store import ModelCard, Store
 
 MakeEngine = Callable[[ModelCard, EngineSettings, Paths], Engine]
 
+SAVE_LIMIT_S = 10.0
+"""How long an engine that is stopped may take to save what its slots hold."""
 _WAITING_BEAT_S = 1.0
+
+log = logging.getLogger("hearth.runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An engine that stays while somebody holds it. ``cache`` places requests into its slots; None when it saves no
+    KV state, and places them itself."""
+
+    engine: Engine
+    cache: PrefixCache | None
 
 
 class _Seat:
     """A loaded (or loading) engine and those who use it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, open_cache: Callable[[Engine], Awaitable[PrefixCache | None]]) -> None:
         self.engine = engine
+        self._open_cache = open_cache
+        self.cache: PrefixCache | None = None
         self.since = time.time()
         self.users = 0
         self.ended = False
         self.idle = asyncio.Event()
         self.idle.set()
         self.listeners: list[Tell] = []
-        self.load = asyncio.create_task(engine.start(self._tell_all))
+        self.load = asyncio.create_task(self._start())
         # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
         self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _start(self) -> None:
+        await self.engine.start(self._tell_all)
+        self.cache = await self._open_cache(self.engine)
 
     def _tell_all(self, progress: LoadProgress) -> None:
         for tell in self.listeners:
@@ -52,7 +75,7 @@ class _Seat:
         if self.users == 0:
             self.idle.set()
 
-    async def ready(self, tell: Tell) -> Engine:
+    async def ready(self, tell: Tell) -> Lease:
         """Wait for the load, which goes on when this caller is cancelled: another may want it, or come back."""
         self.listeners.append(tell)
         try:
@@ -62,7 +85,7 @@ class _Seat:
         if self.load.cancelled():
             raise EngineFailed(f"model {self.engine.card.name}: its engine was stopped while it loaded", "ask again")
         self.load.result()
-        return self.engine
+        return Lease(self.engine, self.cache)
 
     @property
     def usable(self) -> bool:
@@ -70,10 +93,15 @@ class _Seat:
         return not self.ended and self.engine.state not in (EngineState.STOPPING, EngineState.FAILED)
 
     async def end(self) -> None:
-        """Stop the engine. The load is cancelled first: a cancelled start ends its own process."""
+        """Save what its slots hold and stop the engine. The load is cancelled first: a cancelled start ends its own
+        process."""
         self.ended = True
         self.load.cancel()
         await asyncio.wait([self.load])
+        if self.cache is not None:
+            if self.engine.state is EngineState.READY:
+                await self.cache.save_all(SAVE_LIMIT_S)
+            await self.cache.close()
         await asyncio.shield(self.engine.stop())
 
 
@@ -88,6 +116,9 @@ class Supervisor:
         self._paths = paths
         self._make_engine = make_engine
         self._store = Store(paths.models)
+        self._kv = settings.kv
+        self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
+        self._kv_open: bool | None = None
         self._seat: _Seat | None = None
         self._door = asyncio.Lock()
         self._closed = False
@@ -108,11 +139,11 @@ class Supervisor:
 
     async def ready(self, name: str, tell: Tell) -> Engine:
         """Start the model's engine if it does not run, and return it. Raises as ``lease`` does."""
-        async with self.lease(name, tell) as engine:
-            return engine
+        async with self.lease(name, tell) as lease:
+            return lease.engine
 
     @asynccontextmanager
-    async def lease(self, name: str, tell: Tell) -> AsyncIterator[Engine]:
+    async def lease(self, name: str, tell: Tell) -> AsyncIterator[Lease]:
         """An engine that is ready and stays while the context is open.
 
         Concurrent callers share one start; an engine that failed is replaced by a new one. ``tell`` hears of
@@ -142,8 +173,21 @@ class Supervisor:
             await seat.end()
         if self._closed:
             raise EngineFailed("the daemon is stopping", "run the command again")
-        self._seat = _Seat(engine)
+        self._seat = _Seat(engine, self._open_cache)
         return self._seat
+
+    async def _open_cache(self, engine: Engine) -> PrefixCache | None:
+        """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""
+        if not self._kv.enabled or not engine.kv_state:
+            return None
+        if self._kv_open is None:
+            try:
+                await asyncio.to_thread(self._kv_store.open)
+                self._kv_open = True
+            except OSError as error:
+                self._kv_open = False
+                log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
+        return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s) if self._kv_open else None
 
     def report(self) -> list[dict[str, Any]]:
         """One record for each engine: model, state, pid, context (tokens), slots, rss_bytes (None when unknown),

@@ -79,6 +79,11 @@ class PretendEngine:
         return self._slots if self._state is EngineState.READY else 0
 
     @property
+    def kv_state(self) -> str:
+        """Empty: it has no state to save."""
+        return ""
+
+    @property
     def state(self) -> EngineState:
         """Where it is in its life."""
         return self._state

@@ -1,0 +1,1 @@
+"""KV state on disk: what a conversation has once been read for is never computed again."""

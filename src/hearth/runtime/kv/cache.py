@@ -1,0 +1,248 @@
+"""Places each request into a slot of one engine such that as little as possible is computed: restores before it,
+saves after it. What is decided is in ``placement``; here it is carried out.
+
+Nothing here may fail a request: whatever the disk or the engine's slots do, the engine can always read the prompt anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from hearth.runtime.engine import Engine
+from hearth.runtime.kv.chain import Chain, measure_links, read_chain
+from hearth.runtime.kv.entry import DamagedEntry
+from hearth.runtime.kv.placement import LEAST_GROWTH, LEAST_LOSS, Choice, Match, SlotState, choose
+from hearth.runtime.kv.slot_api import SlotApi, SlotRefused
+from hearth.runtime.kv.store import KvStore
+
+REST_S = 3.0
+"""How long a conversation rests before its state is saved: the next turn of an agent comes sooner."""
+REST_PER_SAVE = 20.0
+"""A state whose save takes long rests longer: so many times the save."""
+PATIENCE = 10.0
+"""So many rests long a save waits for a moment in which the engine does nothing; then it is done between two tokens."""
+LEAST_BASE_BYTES = 1024
+"""System text and tools below this (about 256 tokens) are not saved by themselves."""
+KEPT_PROMISE = 0.95
+"""Share of the promised tokens that must be reused; below, the entry is thrown away."""
+_FAILURES = (DamagedEntry, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
+
+log = logging.getLogger("hearth.runtime")
+
+
+@dataclass(slots=True)
+class Place:
+    """Where one request goes. Whoever sent it sets the last three from the engine's ``timings``, if the answer came to
+    its end."""
+
+    slot: int
+    promised: int = 0
+    """Tokens that a restored entry has promised to be reused."""
+    entry: str = ""
+    reused: int = 0
+    """Tokens of the prompt that were there (``cache_n``)."""
+    read: int = 0
+    """Tokens of the prompt that were computed (``prompt_n``)."""
+    made: int = 0
+    """Tokens of the answer (``predicted_n``)."""
+
+
+class PrefixCache:
+    """The slots of one engine, and the store that they are saved into. One for each engine process."""
+
+    def __init__(self, engine: Engine, store: KvStore, *, rest_s: float = REST_S) -> None:
+        """The engine must be ready. Nothing is sent yet."""
+        self._model = engine.card.name
+        self._state = engine.kv_state
+        self._store = store
+        self._rest_s = rest_s
+        self._api = SlotApi(engine.endpoint)
+        self._slots = [SlotState(number) for number in range(engine.slots)]
+        # One more than the slots are never busy at once; whoever waits is served in order of arrival.
+        self._free = asyncio.Semaphore(engine.slots)
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._resting: dict[int, asyncio.Task[None]] = {}
+        self._save_s = 0.0
+        self.trouble = ""
+        """Why the last save failed; empty when it did not."""
+        self.restored = 0
+        """Restores that were done."""
+        self.saved = 0
+        """Saves that were done."""
+
+    @contextlib.asynccontextmanager
+    async def place(self, owner: str, request: Mapping[str, Any]) -> AsyncIterator[Place]:
+        """The slot for this request, held while the context is open; waits for one in order of arrival.
+
+        ``request`` is a chat request's body, decoded; ``owner`` whose it is.
+        """
+        chain = read_chain(self._state, owner, request)
+        await self._free.acquire()
+        try:
+            match = None if request.get("cache_prompt") is False else self._store.find(chain)
+            choice = choose(self._slots, chain, match)
+            assert choice is not None, "a free slot is idle"
+            slot = self._slots[choice.slot]
+            self._take(slot)
+            try:
+                place = await self._prepare(slot, choice, chain, match, request)
+                yield place
+                self._remember(slot, chain, place)
+            except BaseException:
+                self._doubt(slot, chain)
+                raise
+            finally:
+                self._leave(slot)
+        finally:
+            self._free.release()
+
+    async def save_all(self, limit_s: float) -> None:
+        """Save what idle slots hold, within ``limit_s`` seconds: before the engine is stopped."""
+        for task in self._resting.values():
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                for slot in self._slots:
+                    if not slot.busy and slot.unsaved >= LEAST_LOSS:
+                        await self._save(slot)
+
+    async def close(self) -> None:
+        """Let go of the engine."""
+        for task in self._resting.values():
+            task.cancel()
+        await self._api.close()
+
+    def _take(self, slot: SlotState) -> None:
+        slot.busy = True
+        self._quiet.clear()
+        if task := self._resting.pop(slot.number, None):
+            task.cancel()
+
+    def _leave(self, slot: SlotState) -> None:
+        slot.busy = False
+        slot.used_at = time.monotonic()
+        if not any(other.busy for other in self._slots):
+            self._quiet.set()
+        if slot.unsaved >= LEAST_GROWTH:
+            self._resting[slot.number] = asyncio.create_task(self._save_when_rested(slot))
+
+    async def _prepare(
+        self, slot: SlotState, choice: Choice, chain: Chain, match: Match | None, request: Mapping[str, Any]
+    ) -> Place:
+        if choice.save:
+            await self._save(slot)
+        if choice.restore and await self._restore(slot, choice.restore.name):
+            promised = choice.restore.tokens if choice.restore.whole else 0
+            return Place(slot.number, promised, choice.restore.name)
+        new = match is None and chain.base and not slot.shared(chain)
+        if new and chain.base < len(chain.keys) and chain.sizes[chain.base - 1] >= LEAST_BASE_BYTES:
+            await self._read_base(slot, chain, request)
+        return Place(slot.number)
+
+    async def _restore(self, slot: SlotState, name: str) -> bool:
+        """Load an entry. A slot of which the engine refused it holds nothing that we know of."""
+        path = await asyncio.to_thread(self._store.check, name)
+        if path is None:
+            return False
+        try:
+            record = await asyncio.to_thread(self._store.record, name)
+            tokens = await self._api.restore(slot.number, path.name)
+        except _FAILURES as error:
+            log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
+            self._store.damaged += 1
+            await asyncio.to_thread(self._store.drop, name)
+            slot.links, slot.tokens, slot.saved = {}, 0, 0
+            return False
+        slot.links, slot.tokens, slot.saved = dict(record.links), tokens, tokens
+        self.restored += 1
+        return True
+
+    async def _read_base(self, slot: SlotState, chain: Chain, request: Mapping[str, Any]) -> None:
+        """Read system text and tools by themselves and save that, once for ever: every later conversation begins with
+        them, on models that have no way back in their state too."""
+        try:
+            prompts = [
+                await self._api.tokens_of({**request, "messages": [*request["messages"][: chain.base], other]})
+                for other in ({"role": "user", "content": "A"}, {"role": "user", "content": "1"})
+            ]
+            tokens = _common(*prompts)
+            slot.links, slot.tokens, slot.saved = {}, 0, 0
+            await self._api.prefill(slot.number, tokens)
+            slot.links, slot.tokens, slot.saved = {chain.base_key: len(tokens)}, len(tokens), 0
+            await self._save(slot, base=True)
+        except _FAILURES as error:
+            log.info("%s: its system text is not saved by itself: %s", self._model, error)
+
+    def _remember(self, slot: SlotState, chain: Chain, place: Place) -> None:
+        prompt = place.reused + place.read
+        if not prompt:
+            self._doubt(slot, chain)
+            return
+        if place.promised and place.reused < KEPT_PROMISE * place.promised:
+            log.warning(
+                "%s: a saved state of %d tokens gave %d and is dropped", self._model, place.promised, place.reused
+            )
+            self._store.damaged += 1
+            self._store.drop(place.entry)
+        kept = slot.saved if slot.last_key in chain.keys else 0
+        slot.links = measure_links(chain, slot.links, prompt)
+        slot.tokens = prompt + place.made
+        slot.saved = min(kept, prompt)
+
+    def _doubt(self, slot: SlotState, chain: Chain) -> None:
+        """An answer that did not come to its end: the slot holds what it shared before, and perhaps more."""
+        shared = slot.shared(chain)
+        slot.saved = min(slot.saved, shared)
+        slot.links = measure_links(chain, slot.links, max(shared, 1))
+        slot.tokens = shared
+
+    async def _save_when_rested(self, slot: SlotState) -> None:
+        rest = max(self._rest_s, REST_PER_SAVE * self._save_s)
+        await asyncio.sleep(rest)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE * rest):
+                await self._quiet.wait()
+        async with self._free:
+            if slot.busy:
+                return
+            slot.busy = True
+            # Not to be cut: the engine would go on writing. Nobody takes a busy slot, so nobody cancels it.
+            self._resting.pop(slot.number, None)
+            try:
+                await self._save(slot)
+            finally:
+                slot.busy = False
+
+    async def _save(self, slot: SlotState, *, base: bool = False) -> None:
+        """Save what the slot holds. What fails is told once, until it works again."""
+        part = self._store.new_part()
+        began = time.monotonic()
+        try:
+            tokens, written = await self._api.save(slot.number, part.name)
+            self._save_s = time.monotonic() - began
+            links = {key: min(count, tokens) for key, count in slot.links.items()}
+            await asyncio.to_thread(self._store.add, part, written, self._model, links, tokens, base=base)
+        except _FAILURES as error:
+            if not self.trouble:
+                log.warning("%s: its KV state cannot be saved to %s: %s", self._model, self._store.folder, error)
+            self.trouble = str(error) or type(error).__name__
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            return
+        self.trouble = ""
+        slot.saved = slot.tokens = tokens
+        self.saved += 1
+
+
+def _common(one: list[int], other: list[int]) -> list[int]:
+    count = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    return one[:count]

@@ -1,0 +1,98 @@
+"""What a conversation is found by: a chain of hashes over all that its prompt is made of, one link a message.
+
+Whoever sends the same messages again finds what was computed for them: our own agent after a restart, and a client
+that knows nothing of sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+_PROMPT_FIELDS = (
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "chat_template_kwargs",
+    "reasoning_effort",
+    "response_format",
+    "json_schema",
+    "add_generation_prompt",
+    "continue_final_message",
+)
+"""What a template may show besides the messages. Sampling is no part of a prompt."""
+_HEADS = ("system", "developer")
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """``keys[n]`` names the conversation up to and with message n, as 32 hex digits; ``sizes[n]`` is how many bytes
+    of canonical text that is. ``base`` is how many messages at the head are the system's."""
+
+    keys: tuple[str, ...]
+    sizes: tuple[int, ...]
+    base: int
+
+    @property
+    def base_key(self) -> str:
+        """The key of system text and tools; empty when the conversation has no system text."""
+        return self.keys[self.base - 1] if self.base else ""
+
+
+def read_chain(state: str, owner: str, request: Mapping[str, Any]) -> Chain:
+    """The chain of one chat request.
+
+    ``state`` says what a saved state depends on (model file, engine build, types of the cache); ``owner`` whose it is:
+    the states of one owner have no keys that another's requests could meet. ``request`` is the decoded body, its
+    ``messages`` a list. Nulls and the order of fields do not count: clients differ in both.
+    """
+    start = {name: request[name] for name in _PROMPT_FIELDS if request.get(name) is not None}
+    text = _canonical([state, owner, start])
+    digest = hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
+    size = len(text)
+    keys, sizes = [], []
+    for message in request["messages"]:
+        text = _canonical(message)
+        digest = hashlib.blake2b(digest + text, digest_size=_DIGEST_BYTES).digest()
+        size += len(text)
+        keys.append(digest.hex())
+        sizes.append(size)
+    heads = [isinstance(message, dict) and message.get("role") in _HEADS for message in request["messages"]]
+    base = heads.index(False) if False in heads else len(heads)
+    return Chain(tuple(keys), tuple(sizes), base)
+
+
+def measure_links(chain: Chain, known: Mapping[str, int], tokens: int) -> dict[str, int]:
+    """How many tokens each link stands for, when the whole is ``tokens``: as ``known``, else by its share of the text
+    between the known ones."""
+    measured: dict[str, int] = {}
+    before_size, before = 0, 0
+    waiting: list[int] = []
+    last = len(chain.keys) - 1
+    for index, key in enumerate(chain.keys):
+        waiting.append(index)
+        if key not in known and index != last:
+            continue
+        end = tokens if index == last else min(known[key], tokens)
+        width = max(chain.sizes[index] - before_size, 1)
+        for place in waiting:
+            share = (chain.sizes[place] - before_size) / width
+            measured[chain.keys[place]] = before + round(max(end - before, 0) * share)
+        before_size, before = chain.sizes[index], max(end, before)
+        waiting = []
+    return measured
+
+
+def _canonical(value: Any) -> bytes:
+    return msgspec.json.encode(_without_nulls(value), order="sorted")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,227 @@
+"""The entries on disk, and which of them a conversation begins with.
+
+The files are all there is: their records are read at the start, and what is found by them is kept in memory. So there
+is no index that could be damaged, or at odds with the files (decision 0005). When an entry was last used is the time
+of its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth.runtime.kv.chain import Chain
+from hearth.runtime.kv.entry import DamagedEntry, Record, check_state, checksum, read_record, seal
+from hearth.runtime.kv.placement import Match
+
+SUFFIX = ".kv"
+PART = ".part"
+QUOTA_SHARE = 0.1
+"""Share of the free disk that entries may take when the owner sets nothing."""
+MOST_QUOTA_BYTES = 50 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. ``bytes`` is the whole file; ``used_at`` is in seconds since the epoch."""
+
+    record: Record
+    bytes: int
+    used_at: float
+
+
+class KvStore:
+    """Saved states in one folder. Its calls wait for the disk; they may come from any thread.
+
+    Another process may remove entries, and may list them, but only one may ``open`` a folder and save into it.
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int = 0) -> None:
+        """``quota_bytes`` 0 takes a tenth of the free disk, 50 GiB at most. Nothing is touched yet."""
+        self.folder = folder
+        self.damaged = 0
+        """Entries that were dropped because they were not whole, or did not keep what they promised."""
+        self._quota = quota_bytes
+        self._lock = threading.RLock()
+        self._entries: dict[str, Entry] = {}
+        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        self._checked: set[str] = set()
+
+    def open(self) -> None:
+        """Make the folder, remove what a crash left, and read what is there. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+        for rest in self.folder.glob(f"*{PART}"):
+            rest.unlink(missing_ok=True)
+        self.read()
+
+    def read(self) -> None:
+        """Read the records of all entries; what is no entry is removed. Raises OSError for the folder itself."""
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            try:
+                record = read_record(path)
+                if record.name != path.stem:
+                    raise DamagedEntry("it was renamed")
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            except DamagedEntry:
+                self.damaged += 1
+                _remove(path)
+                continue
+            except OSError:
+                continue
+            self._take_in(Entry(record, status.st_size, status.st_mtime))
+
+    def find(self, chain: Chain) -> Match | None:
+        """The entry that holds most of this conversation's messages; of several, one that ends there, the latest."""
+        with self._lock:
+            for count in range(len(chain.keys), 0, -1):
+                key = chain.keys[count - 1]
+                if names := self._holders.get(key):
+                    entries = [self._entries[name] for name in names]
+                    best = max(entries, key=lambda entry: (entry.record.last_key == key, entry.used_at))
+                    whole = best.record.last_key == key
+                    return Match(best.record.name, count, best.record.links[key], whole)
+        return None
+
+    def has_base(self, key: str) -> bool:
+        """Whether system text and tools of this key are saved by themselves."""
+        with self._lock:
+            return any(self._entries[name].record.base for name in self._holders.get(key, ()))
+
+    def check(self, name: str) -> Path | None:
+        """Where the entry is, after its bytes were compared with its checksum once in this process's life. None when
+        it is gone, or damaged: then it is dropped and counted."""
+        path = self._path(name)
+        try:
+            if name not in self._checked:
+                check_state(path, read_record(path))
+                self._checked.add(name)
+            now = time.time()
+            os.utime(path, (now, now))
+        except FileNotFoundError:
+            self.forget(name)
+            return None
+        except (DamagedEntry, OSError):
+            self.damaged += 1
+            self.drop(name)
+            return None
+        with self._lock:
+            if entry := self._entries.get(name):
+                self._entries[name] = Entry(entry.record, entry.bytes, now)
+        return path
+
+    def new_part(self) -> Path:
+        """Where the engine may write a state that ``add`` then takes in."""
+        return self.folder / f"{secrets.token_hex(16)}{PART}"
+
+    def add(
+        self, part: Path, written: int, model: str, links: dict[str, int], tokens: int, *, base: bool = False
+    ) -> str:
+        """Take in the ``written`` bytes of an engine: seal and publish them, drop what they supersede, keep to the
+        quota.
+
+        ``links`` and ``tokens`` as in a Record. The entry's name. Raises OSError; then the part is gone.
+        """
+        name, now = part.name.removesuffix(PART), time.time()
+        try:
+            size = part.stat().st_size
+            if size != written or not size:
+                raise OSError(errno.EIO, f"the engine wrote {written} bytes, and {size} are there")
+            record = Record(name, model, links, tokens, base, now, size, checksum(part, size))
+            seal(part, record)
+            part.replace(self._path(name))
+        except BaseException:
+            _remove(part)
+            raise
+        self._checked.add(name)
+        with self._lock:
+            superseded = [] if base else self._superseded(record)
+            self._take_in(Entry(record, self._path(name).stat().st_size, now))
+        for old in superseded:
+            self.drop(old)
+        self.prune(keep=name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove an entry, there or not."""
+        self.forget(name)
+        _remove(self._path(name))
+
+    def forget(self, name: str) -> None:
+        """Know no more of an entry, whose file stays as it is."""
+        with self._lock:
+            self._checked.discard(name)
+            if entry := self._entries.pop(name, None):
+                for key in entry.record.links:
+                    self._holders[key].discard(name)
+                    if not self._holders[key]:
+                        del self._holders[key]
+
+    def entries(self) -> list[Entry]:
+        """All of them, the most recently used first."""
+        with self._lock:
+            return sorted(self._entries.values(), key=lambda entry: -entry.used_at)
+
+    def quota(self) -> int:
+        """Bytes that all entries together may take. Raises OSError."""
+        if self._quota:
+            return self._quota
+        used = sum(entry.bytes for entry in self.entries())
+        return min(MOST_QUOTA_BYTES, int((shutil.disk_usage(self.folder).free + used) * QUOTA_SHARE))
+
+    def record(self, name: str) -> Record:
+        """What an entry says of itself. Raises DamagedEntry, OSError."""
+        return read_record(self._path(name))
+
+    def prune(self, quota: int | None = None, keep: str = "") -> list[Entry]:
+        """Remove what was not used for longest until the rest is within the quota (or this one), base entries last;
+        ``keep`` stays. What was removed. Raises OSError."""
+        limit = self.quota() if quota is None else quota
+        entries = self.entries()
+        total = sum(entry.bytes for entry in entries)
+        removed: list[Entry] = []
+        for entry in sorted(entries, key=lambda entry: (entry.record.base, entry.used_at)):
+            if total <= limit:
+                break
+            if entry.record.name != keep:
+                self.drop(entry.record.name)
+                total -= entry.bytes
+                removed.append(entry)
+        return removed
+
+    def clear(self, model: str = "") -> list[Entry]:
+        """Remove all, or what belongs to one model. What was removed."""
+        removed = [entry for entry in self.entries() if not model or entry.record.model == model]
+        for entry in removed:
+            self.drop(entry.record.name)
+        return removed
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}{SUFFIX}"
+
+    def _take_in(self, entry: Entry) -> None:
+        with self._lock:
+            self._entries[entry.record.name] = entry
+            for key in entry.record.links:
+                self._holders[key].add(entry.record.name)
+
+    def _superseded(self, record: Record) -> list[str]:
+        """The entries of which this one is the continuation: each ends at a message that is here too."""
+        found = {name for key in record.links for name in self._holders.get(key, ())}
+        entries = [self._entries[name].record for name in found]
+        return [old.name for old in entries if old.last_key in record.links and not old.base]
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
