@@ -159,6 +159,18 @@ def test_what_is_said_of_an_address_holds_no_secret_and_can_be_typed(
     assert f"run: hearth models pull {url} --sha256 {sha256} --as 'my model'" in capsys.readouterr().err
 
 
+def test_what_cannot_be_cleared_up_is_said_and_is_no_failure(
+    hub: HubServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A folder where only remains of a file should be.
+    (home / "data" / "models" / "manifests" / ".0123456789abcdef.tmp").mkdir(parents=True)
+    for arguments, done in ((["pull", "tiny"], "whole and verified"), (["remove", "tiny:1b"], "removed tiny:1b")):
+        assert main(["models", *arguments]) == 0
+        said = capsys.readouterr().err
+        assert "not all was cleared up" in said
+        assert done in said
+
+
 def test_a_refused_connection_does_not_repeat_the_signature(
     capsys: pytest.CaptureFixture[str], free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

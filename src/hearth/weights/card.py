@@ -67,6 +67,8 @@ def check_files(manifest: Manifest, folder: Path) -> None:
     """Raise ModelUnavailable when a file is gone or has another size, or was changed in the other program's store."""
     for file in manifest.files:
         trouble = _trouble(file, folder)
+        if trouble and _refusal(path_of(file, folder)):
+            raise ModelUnavailable(f"model {manifest.name}: {trouble}", "let yourself read it: see chmod and chown")
         if trouble and file.how == "reference":
             raise ModelUnavailable(
                 f"model {manifest.name}: {trouble}; it lay in the store of {_origin(manifest)}",
@@ -114,11 +116,23 @@ def _trouble(file: StoredFile, folder: Path) -> str:
     path = path_of(file, folder)
     size, changed_ns = measure(path)
     if (size, changed_ns) == (0, 0):
-        return f"{path} is gone"
+        refusal = _refusal(path)
+        return f"{path} cannot be read: {refusal}" if refusal else f"{path} is gone"
     if size != file.size_bytes:
         return f"{path} has {size:,} bytes instead of {file.size_bytes:,}"
     if file.how == "reference" and changed_ns != file.changed_ns:
         return f"{path} was changed since it was imported"
+    return ""
+
+
+def _refusal(path: Path) -> str:
+    """What the system says of a file that we may not look at; empty when we may, and when it is not there."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        return str(error.strerror)
+    except (OSError, ValueError):
+        return ""
     return ""
 
 

@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hearth.weights.importers import Place, place_of, scan, usual_places
+import pytest
+
+from hearth.errors import ModelUnavailable
+from hearth.weights.importers import Place, import_model, place_of, scan, usual_places
+from hearth.weights.store import Store
 from other_stores import HubCache, Ollama, gguf, named
 
 
@@ -66,6 +70,24 @@ def test_a_folder_that_may_not_be_read_is_told_and_the_others_are_scanned(tmp_pa
     as_ordinary_user(look)
     for path in shut:
         path.chmod(0o700)
+
+
+def test_a_reference_that_may_not_be_read_is_not_called_gone(tmp_path: Path, home: Path) -> None:
+    folder, store = home / "theirs", Store(home / "models", home / "no-pilot")
+    folder.mkdir()
+    (folder / "m.gguf").write_bytes(gguf(tmp_path))
+    import_model(named([Place("folder", folder)])["m"], store, "reference")
+
+    def look() -> None:
+        with pytest.raises(ModelUnavailable, match=r"m\.gguf cannot be read: Permission denied") as caught:
+            store.resolve("m")
+        assert "import" not in caught.value.fix
+
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o755)
+    folder.chmod(0)
+    as_ordinary_user(look)
+    folder.chmod(0o700)
 
 
 def as_ordinary_user(look: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TextIO
 
+from hearth.cli.models.clearing import clear_up
 from hearth.cli.models.progress import Bar
 from hearth.cli.models.text import size_text
 from hearth.errors import HearthError, ModelUnavailable, UsageError
@@ -74,7 +75,7 @@ def pull(wish: Wish, paths: Paths, access: Access, err: TextIO) -> Manifest:
         raise
     finally:
         bar.close()
-    store.collect_garbage()
+    clear_up(store, err)
     assert isinstance(manifest, Manifest)
     print(f"{plan.name} is here, whole and verified · run: hearth run -m {quote(plan.name)}", file=err)
     return manifest

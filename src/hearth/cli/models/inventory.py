@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hearth.cli.models.clearing import clear_up
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.ops.local import ask
 from hearth.paths import Paths
@@ -140,7 +141,7 @@ def _used(usage: Usage) -> list[tuple[str, str]]:
 def _remove(name: str, paths: Paths) -> int:
     store = Store(paths.models)
     removed = store.remove(name, asyncio.run(loaded_models(paths)))
-    store.collect_garbage()
+    clear_up(store, sys.stderr)
     kept = f"; {size_text(removed.kept_bytes)} stay, others use them" if removed.kept_bytes else ""
     print(f"removed {removed.name}: {size_text(removed.freed_bytes)} free{kept}", file=sys.stderr)
     return 0
