@@ -15,12 +15,14 @@ from hearth.ops.doctor import (
     check_git,
     check_graphics,
     check_home,
+    check_kv,
     check_memory,
     check_processor,
     check_python,
     examine,
 )
 from hearth.paths import resolve_paths
+from hearth.settings import KvSettings
 from hearth.weights.hardware import Gpu, GpuUser, Machine
 
 
@@ -116,13 +118,14 @@ async def test_wrong_settings_are_one_failing_line(home: Path) -> None:
     assert not settings.ok
     assert "HEARTH_PORT" in settings.text
     assert "HEARTH_CONTEXT" in settings.fix
-    assert [check.name for check in checks[1:8]] == [
+    assert [check.name for check in checks[1:9]] == [
         "python",
         "engine",
         "processor",
         "memory",
         "graphics",
         "home",
+        "kv",
         "git",
     ]
 
@@ -133,3 +136,15 @@ async def test_another_endpoint_needs_no_daemon(home: Path) -> None:
     assert checks[-1].name == "daemon"
     assert "http://elsewhere:1" in checks[-1].text
     assert not (home / "run" / "hearth.sock").exists()
+
+
+def test_the_folder_of_saved_states_is_looked_at(tmp_path: Path) -> None:
+    assert check_kv(tmp_path / "kv", KvSettings()).ok
+    assert "turned off" in check_kv(tmp_path / "none", KvSettings(enabled=False)).text
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "kv" / "broken.kv").write_bytes(b"junk" * 10)
+    broken = check_kv(tmp_path / "kv", KvSettings())
+    assert (broken.ok, broken.fix) == (False, f"run: rm {tmp_path}/kv/broken.kv")
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot write" in check_kv(tmp_path / "file", KvSettings()).text
+    assert "nearly full" in check_kv(tmp_path / "small", KvSettings(quota_gib=0.01)).text

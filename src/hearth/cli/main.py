@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "daemon",
     "logs": "daemon",
     "models": "models",
+    "kv": "kv",
     "doctor": "doctor",
 }
 """Command to file in this package. A file has ``register(subparsers)`` and ``run(args) -> int``."""
@@ -41,6 +42,7 @@ Models and daemon:
   serve                         run the daemon in this terminal, with the API on 127.0.0.1:8888
   stop                          stop the daemon
   logs [MODEL]                  what the daemon, or a model's engine, wrote; -f follows
+  kv list                       the saved states of conversations: nothing is read twice
   doctor                        what is wrong, and the command that mends it
 
 hearth COMMAND --help shows a command's options. --version shows the version.

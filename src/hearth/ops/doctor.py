@@ -19,10 +19,12 @@ from hearth.ops.daemon import ensure_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths
-from hearth.settings import ENVIRONMENT, Settings, load_settings
+from hearth.runtime.kv.store import KvStore
+from hearth.settings import ENVIRONMENT, KvSettings, Settings, load_settings
 from hearth.weights.hardware import Machine, measure_machine
 
 LEAST_MEMORY = 1 << 30
+LEAST_QUOTA = 64 << 20
 ANSWER_LIMIT_S = 120.0
 MOST_USERS = 3
 """Other programs on a card that are named."""
@@ -58,6 +60,7 @@ async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[
     yield check_memory(found.ram_bytes, found.ram_free_bytes)
     yield check_graphics(found)
     yield check_home(paths)
+    yield await asyncio.to_thread(check_kv, paths.kv, settings.kv)
     yield await asyncio.to_thread(check_git)
     daemon = await check_daemon(paths, settings, environment, tell)
     yield daemon
@@ -127,6 +130,29 @@ def check_home(paths: Paths) -> Check:
     except OSError as error:
         return Check("home", False, f"cannot write: {error}", "set HEARTH_HOME to a folder that you can write")
     return Check("home", True, f"{paths.data} is writable, {shutil.disk_usage(paths.data).free / 1e9:.1f} GB free")
+
+
+def check_kv(folder: Path, wanted: KvSettings) -> Check:
+    """Whether conversations' state can be saved, and what of it is damaged. Nothing is removed."""
+    if not wanted.enabled:
+        return Check("kv", True, "turned off: every prompt is read anew after a restart")
+    name = shlex.quote(str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        trial = folder / ".hearth-trial"
+        trial.write_bytes(b"1")
+        trial.unlink()
+        store = KvStore(folder, int(wanted.quota_gib * (1 << 30)))
+        damaged = store.read()
+        used, quota = sum(entry.bytes for entry in store.entries()), store.quota()
+    except OSError as error:
+        return Check("kv", False, f"cannot write {folder}: {error.strerror}", f"run: chmod -R u+rwX {name}")
+    text = f"{len(store.entries())} saved states, {used / 2**30:.2f} of {quota / 2**30:.2f} GiB"
+    if damaged:
+        return Check("kv", False, f"{text}; {len(damaged)} are damaged", f"run: rm {shlex.quote(str(damaged[0]))}")
+    if quota < LEAST_QUOTA:
+        return Check("kv", False, f"{text}: the disk is nearly full", f"make room on the disk of {name}")
+    return Check("kv", True, text)
 
 
 def check_git() -> Check:

@@ -191,7 +191,8 @@ class Supervisor:
 
     def report(self) -> list[dict[str, Any]]:
         """One record for each engine: model, state, pid, context (tokens), slots, rss_bytes (None when unknown),
-        since (seconds since the epoch), users, cause."""
+        since (seconds since the epoch), users, cause, kv (None when it saves no state; else how many were saved and
+        restored, and what is wrong with saving)."""
         if self._seat is None:
             return []
         engine = self._seat.engine
@@ -206,6 +207,7 @@ class Supervisor:
                 "since": self._seat.since,
                 "users": self._seat.users,
                 "cause": engine.cause,
+                "kv": self._seat.cache.report() if self._seat.cache else None,
             }
         ]
 

@@ -105,6 +105,10 @@ class PrefixCache:
         finally:
             self._free.release()
 
+    def report(self) -> dict[str, Any]:
+        """How many states were saved and restored, and what is wrong with saving."""
+        return {"saved": self.saved, "restored": self.restored, "trouble": self.trouble}
+
     async def save_all(self, limit_s: float) -> None:
         """Save what idle slots hold, within ``limit_s`` seconds: before the engine is stopped."""
         for task in self._resting.values():

@@ -56,15 +56,19 @@ class KvStore:
         self._checked: set[str] = set()
 
     def open(self) -> None:
-        """Make the folder, remove what a crash left, and read what is there. Raises OSError."""
+        """Make the folder, remove what a crash left and what is damaged, and read what is there. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
         for rest in self.folder.glob(f"*{PART}"):
             rest.unlink(missing_ok=True)
-        self.read()
+        for damaged in self.read():
+            self.damaged += 1
+            _remove(damaged)
 
-    def read(self) -> None:
-        """Read the records of all entries; what is no entry is removed. Raises OSError for the folder itself."""
+    def read(self) -> list[Path]:
+        """Read the records of all entries, and change nothing. The files that are none. Raises OSError for the folder
+        itself."""
+        damaged: list[Path] = []
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             try:
                 record = read_record(path)
@@ -74,12 +78,12 @@ class KvStore:
             except FileNotFoundError:
                 continue
             except DamagedEntry:
-                self.damaged += 1
-                _remove(path)
+                damaged.append(path)
                 continue
             except OSError:
                 continue
             self._take_in(Entry(record, status.st_size, status.st_mtime))
+        return damaged
 
     def find(self, chain: Chain) -> Match | None:
         """The entry that holds most of this conversation's messages; of several, one that ends there, the latest."""
