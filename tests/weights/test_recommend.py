@@ -142,6 +142,33 @@ def test_more_memory_of_the_same_speed_is_never_worse(purpose: Purpose) -> None:
         best = found[0].score
 
 
+@pytest.mark.parametrize("purpose", get_args(Purpose))
+def test_a_card_is_never_worse_than_none(purpose: Purpose) -> None:
+    """An old card beside a large RAM, or beside a large card."""
+    entries = load_catalogue(None).entries
+
+    def names(*cards: int) -> set[str]:
+        found = recommend(entries, describe_machine(tuple(card * GIB for card in cards), 64 * GIB), purpose)
+        return {one.name for one in found}
+
+    for card in (1, 2, 3, 4):
+        assert names() <= names(card)
+        assert names(24) <= names(24, card)
+        assert names(24) <= names(card, 24)
+
+
+def test_a_context_that_is_asked_for_is_planned_with() -> None:
+    entries = load_catalogue(None).entries
+    card = describe_machine((24 * GIB,), 64 * GIB)
+    for context in (20_000, 131_072, 262_144):
+        found = recommend(entries, card, "agent", context)
+        assert found
+        assert {one.context for one in found} == {context}
+        assert all(one.verdict.largest_context >= context for one in found)
+    assert recommend(entries, card, "agent", 1 << 24) == ()
+    assert recommend([entry()], card, "agent", 131_073) == ()
+
+
 SHAPE = ModelShape("llama", 32, 4096, 128_256, 32, 131_072, (KvGroup(32, 8, 128, 128),), feed_forward=14_336)
 
 

@@ -19,33 +19,21 @@ from hearth.weights.fit_compute import (
 )
 from hearth.weights.fit_kv import (
     CELLS_STEP,
+    MOST_TOKENS,
     Request,
     bytes_per_token,
     checkpoint_bytes,
     kv_bytes,
     recurrent_bytes,
 )
+from hearth.weights.fit_room import rooms_for_layers, usable_gpu_bytes, usable_ram_bytes
 from hearth.weights.hardware import Machine
-from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.shape import ModelShape
 
 __all__ = [
     "Breakdown", "Outcome", "Part", "Placement", "Request", "Verdict", "bytes_per_token", "estimate", "judge",
     "keeps_twice", "largest_context", "missing_bytes", "table_bytes", "usable_gpu_bytes", "usable_ram_bytes",
 ]  # fmt: skip
-
-GPU_RESERVE_BYTES = 1024 * MIB
-"""Left free on each card, as llama.cpp's own fitting leaves it (``--fit-target``)."""
-
-NOMINAL_SHARE = 0.97
-"""Of a card's nominal size, what a driver gives to programs: a card of 16 GiB shows 15.5 to 15.9 GiB. Applied when all
-of a card's memory is said to be free, which no measured card is."""
-
-RAM_RESERVE_BYTES = 1024 * MIB
-"""Left free of the RAM, as llama.cpp's own fitting leaves it."""
-
-SYSTEM_BYTES = 2048 * MIB
-"""What a system and a desktop hold of the RAM, for a machine that is described and not measured."""
 
 LARGEST_PROMPT_CACHE = 8192 * MIB
 _PROJECTOR_GROWTH = 1.35
@@ -74,10 +62,12 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where layers and experts go: ``gpu_layers`` None puts all of them on the cards; of those,
-    ``host_expert_layers`` leave their experts in the RAM."""
+    ``host_expert_layers`` leave their experts in the RAM. Only the ``cards`` with the most room are used, None for
+    all: what a further card costs may be more than it has."""
 
     gpu_layers: int | None = None
     host_expert_layers: int = 0
+    cards: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +117,6 @@ class Verdict:
     warning: str = ""
 
 
-def usable_gpu_bytes(gpu: Gpu) -> int:
-    """What may be put on a card: what is free, or is likely to be on one that is only described, less the reserve."""
-    free = gpu.free_bytes if gpu.free_bytes < gpu.total_bytes else int(gpu.total_bytes * NOMINAL_SHARE)
-    return max(0, free - GPU_RESERVE_BYTES)
-
-
-def usable_ram_bytes(machine: Machine) -> int:
-    """What may be put into the RAM."""
-    free = machine.ram_free_bytes
-    if free >= machine.ram_bytes:
-        free = machine.ram_bytes - SYSTEM_BYTES
-    return max(0, free - RAM_RESERVE_BYTES)
-
-
 def estimate(
     shape: ModelShape, file_bytes: int, request: Request, machine: Machine, placement: Placement | None = None
 ) -> Breakdown:
@@ -165,7 +141,7 @@ class _Estimate:
         self._table = table_bytes(shape, self._weights)
         self._experts = min(shape.expert_bytes, max(0, self._weights - 2 * self._table - shape.lookup_bytes))
         self._host_expert_layers = min(placement.host_expert_layers, self._on_cards)
-        self._split = _split(self._on_cards, [usable_gpu_bytes(gpu) for gpu in machine.gpus])
+        self._split = _split(self._on_cards, rooms_for_layers(machine, placement.cards))
 
     def breakdown(self) -> Breakdown:
         shape, request = self._shape, self._request
@@ -178,16 +154,16 @@ class _Estimate:
             )
             return Breakdown(cards, host, (*(0 for _ in cards), self._experts))
         parts, experts = [], []
-        cards_used = sum(1 for layers in self._split if layers)
-        last = max(index for index, layers in enumerate(self._split) if layers)
+        used = [index for index, layers in enumerate(self._split) if layers]
+        first, last = used[0], used[-1]
         for index, layers in enumerate(self._split):
             share = layers / self._layers
             expert_bytes = int(self._experts * share * (1 - self._host_expert_layers / self._on_cards))
             weights = int(self._layer_weights() * share) + expert_bytes
             if index == last and self._on_cards == self._layers:
                 weights += self._output_bytes()
-            overhead = self._card_overhead(index, layers) + (self._extras() if index == 0 else 0)
-            compute = compute_bytes(shape, request, cards_used) if layers else 0
+            overhead = self._card_overhead(layers, index == first) + (self._extras() if index == first else 0)
+            compute = compute_bytes(shape, request, len(used)) if layers else 0
             parts.append(Part(weights, int(kv * share), int(states * share), compute, overhead))
             experts.append(expert_bytes)
         on_card_weights = sum(part.weights for part in parts) - self._copied()
@@ -212,10 +188,10 @@ class _Estimate:
         """What is on a card and on the host: the embedding, when it is the output too."""
         return self._output_bytes() if self._shape.tied and self._on_cards == self._layers else 0
 
-    def _card_overhead(self, index: int, layers: int) -> int:
+    def _card_overhead(self, layers: int, is_first: bool) -> int:
         if not layers or self._machine.unified:
             return 0
-        base = CARD_BYTES if index == 0 else FURTHER_CARD_BYTES
+        base = CARD_BYTES if is_first else FURTHER_CARD_BYTES
         return base + workspace_bytes(self._shape, self._request)
 
     def _extras(self) -> int:
@@ -265,13 +241,16 @@ def judge(shape: ModelShape, file_bytes: int, request: Request, machine: Machine
         if missing_bytes(breakdown, machine) == 0:
             largest = largest_context(shape, file_bytes, asked, machine, placement)
             why, warning = _reasons(outcome, shape, asked, machine, placement, breakdown)
+            warning = "; ".join(filter(None, (warning, _beyond(shape, asked))))
             return Verdict(outcome, asked, placement, breakdown, largest, 0, why, warning)
-    breakdown = estimate(shape, file_bytes, request, machine)
+    tried = [Placement(cards=cards) for cards in _fewer(machine)]
+    found = [(largest_context(shape, file_bytes, request, machine, placement), placement) for placement in tried]
+    largest, placement = max(found, key=lambda pair: pair[0])
+    breakdown = estimate(shape, file_bytes, request, machine, placement)
     missing = missing_bytes(breakdown, machine)
-    largest = largest_context(shape, file_bytes, request, machine)
     why = f"{_gib(missing)} too little for {request.context:,} tokens in {_slots(request)} with {request.kv_type} KV"
     warning = f"it would fit with {largest:,} tokens" if largest >= 1024 else ""
-    return Verdict(Outcome.DOES_NOT_FIT, request, Placement(), breakdown, largest, missing, why, warning)
+    return Verdict(Outcome.DOES_NOT_FIT, request, placement, breakdown, largest, missing, why, warning)
 
 
 def _ways(
@@ -279,9 +258,11 @@ def _ways(
 ) -> Iterator[tuple[Outcome, Request, Placement]]:
     """What is tried, best first."""
     smaller = replace(request, kv_type="q8_0") if not request.quantised and shape.kv else None
-    yield Outcome.FITS, request, Placement()
-    if smaller:
-        yield Outcome.QUANTISED, smaller, Placement()
+    requests = [request, smaller] if smaller else [request]
+    fewer = _fewer(machine)
+    for outcome, asked in zip((Outcome.FITS, Outcome.QUANTISED), requests, strict=False):
+        for cards in fewer:
+            yield outcome, asked, Placement(cards=cards)
     if not machine.gpus or machine.unified:
         return
 
@@ -294,13 +275,22 @@ def _ways(
             low, high = (middle + 1, high) if _missing_on_cards(breakdown, machine) else (low, middle)
         return placements[low]
 
-    requests = [request, smaller] if smaller else [request]
-    if shape.expert_bytes:
-        for asked in requests:
-            counts = [Placement(None, count) for count in range(1, shape.layers + 1)]
+    for asked in requests if shape.expert_bytes else ():
+        for cards in fewer:
+            counts = [Placement(None, count, cards) for count in range(1, shape.layers + 1)]
             yield Outcome.EXPERTS_ON_CPU, asked, fewest(asked, counts)
-    layers = [Placement(count) for count in range(shape.layers - 1, -1, -1)]
-    yield Outcome.LAYERS_ON_CPU, requests[-1], fewest(requests[-1], layers)
+    for cards in fewer:
+        layers = [Placement(count, cards=cards) for count in range(shape.layers - 1, 0, -1)]
+        if layers:
+            yield Outcome.LAYERS_ON_CPU, requests[-1], fewest(requests[-1], layers)
+    # No card takes a layer: then nothing is won by a smaller cache.
+    for asked in requests:
+        yield Outcome.LAYERS_ON_CPU, asked, Placement(0)
+
+
+def _fewer(machine: Machine) -> tuple[int | None, ...]:
+    """All cards, then without the one that has least room, and so on."""
+    return None, *range(len(machine.gpus) - 1, 0, -1)
 
 
 def missing_bytes(breakdown: Breakdown, machine: Machine) -> int:
@@ -319,7 +309,7 @@ def largest_context(
 ) -> int:
     """Tokens for each slot that fit with this placement, a multiple of 256, at most what the model was trained for;
     0 when not even 256 fit."""
-    most = (shape.native_context or _LARGEST_CONTEXT) // CELLS_STEP
+    most = min(shape.native_context or _LARGEST_CONTEXT, MOST_TOKENS // request.slots) // CELLS_STEP
     fitting, failing = 0, most + 1
     while failing - fitting > 1:
         middle = (fitting + failing) // 2
@@ -328,29 +318,41 @@ def largest_context(
     return fitting * CELLS_STEP
 
 
+def _beyond(shape: ModelShape, request: Request) -> str:
+    """The engine cuts a slot to what the model was trained for."""
+    if not 0 < shape.native_context < request.context:
+        return ""
+    return f"the model was trained for {shape.native_context:,} tokens: no request gets more"
+
+
 def _reasons(
     outcome: Outcome, shape: ModelShape, request: Request, machine: Machine, placement: Placement, breakdown: Breakdown
 ) -> tuple[str, str]:
     """Why, and what to be warned of."""
-    where = "unified memory" if machine.unified else f"{len(machine.gpus)} cards" if len(machine.gpus) > 1 else "card"
+    count, used_cards = len(machine.gpus), sum(bool(part.total) for part in breakdown.gpus)
+    several = f"{used_cards} of {count} cards" if used_cards < count else f"the {count} cards"
+    where = "the unified memory" if machine.unified else several if count > 1 else "the card"
     used = sum(part.total for part in breakdown.gpus)
     base = f"{request.context:,} tokens in {_slots(request)} with {request.kv_type} KV"
     if not machine.gpus:
         slow = "" if shape.experts else "no graphics card: every token reads the whole model from the RAM"
         return f"{base}: {_gib(breakdown.host.total)} of RAM", slow
+    if placement.gpu_layers == 0:
+        warning = "no card has room for a layer: the processor runs the model"
+        return f"{base}: {_gib(breakdown.host.total)} of RAM", warning
     if outcome is Outcome.EXPERTS_ON_CPU:
         count = placement.host_expert_layers
         return (
-            f"{base}: {_gib(used)} on the {where}, experts of {count} of {shape.layers} layers in the RAM",
+            f"{base}: {_gib(used)} on {where}, experts of {count} of {shape.layers} layers in the RAM",
             "experts in the RAM are read at the RAM's speed: expect a half to a fifth of the card's",
         )
     if outcome is Outcome.LAYERS_ON_CPU:
         count = shape.layers - (placement.gpu_layers or 0)
         return (
-            f"{base}: {_gib(used)} on the {where}, {count} of {shape.layers} layers in the RAM",
+            f"{base}: {_gib(used)} on {where}, {count} of {shape.layers} layers in the RAM",
             f"{count} layers run on the processor: expect a fifth of the card's speed or less; take a smaller model",
         )
-    return f"{base}: {_gib(used)} on the {where}", ""
+    return f"{base}: {_gib(used)} on {where}", ""
 
 
 def _slots(request: Request) -> str:

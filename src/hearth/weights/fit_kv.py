@@ -27,6 +27,11 @@ KV_TYPES = {
 CELLS_STEP = 256
 """Caches are made in multiples of so many tokens."""
 
+MOST_TOKENS = 1 << 24
+"""Tokens in all slots together that the engine is asked for at most."""
+
+MOST_SLOTS = 64
+
 MOST_CHECKPOINTS = 32
 _CHECKPOINT_STEP = 8192
 
@@ -38,7 +43,8 @@ class Request:
     ``context`` is tokens of each slot. ``unified`` slots share one pool of ``context * slots``, as hearth's engine does
     it. ``draft`` loads the blocks that predict further tokens (MTP). ``prompt_cache_bytes`` is what the host may hold
     of prompts that lost their slot; None takes what hearth's engine takes. ``projector_bytes`` is the file that reads
-    images, 0 for none. Raises UsageError for a KV type that the engine does not have, or numbers below one.
+    images, 0 for none. Raises UsageError for a KV type that the engine does not have, numbers below one, or more than
+    the engine takes.
     """
 
     context: int
@@ -55,6 +61,11 @@ class Request:
             raise UsageError(f"there is no KV type {self.kv_type!r}", f"one of {', '.join(KV_TYPES)}")
         if self.context < 1 or self.slots < 1 or self.micro_batch < 1:
             raise UsageError("context, slots and micro batch are at least 1", "for example --ctx 32768 --slots 2")
+        if self.slots > MOST_SLOTS or self.context * self.slots > MOST_TOKENS:
+            raise UsageError(
+                f"the engine takes at most {MOST_SLOTS} slots, and {MOST_TOKENS:,} tokens in all of them together",
+                "for example --ctx 32768 --slots 2",
+            )
 
     @property
     def quantised(self) -> bool:

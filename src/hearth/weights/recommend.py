@@ -74,30 +74,47 @@ class Suggestion:
     warning: str
 
 
-def recommend(entries: Iterable[Entry], machine: Machine, purpose: Purpose = "agent") -> tuple[Suggestion, ...]:
-    """Every model that serves the purpose on this machine, best first; the same for the same arguments.
+def recommend(
+    entries: Iterable[Entry], machine: Machine, purpose: Purpose = "agent", context: int = 0
+) -> tuple[Suggestion, ...]:
+    """Every model that serves the purpose on this machine, best first; the same for the same arguments. ``context`` are
+    the tokens that must fit, 0 for those of the purpose.
 
     Models whose shape or size nobody told are left out: nothing is guessed. Those that would need layers on the
-    processor beside a card are left out too.
+    processor beside a card are left out too, unless the processor alone is fast enough: a poor card is as none.
     """
+    without = replace(machine, gpus=()) if machine.gpus and not machine.unified else None
     best = [
         max(found, key=lambda one: (one.score, one.size_bytes, one.context))
         for entry in entries
-        if purpose in entry.good_for and (found := list(_ways(entry, machine, purpose)))
+        if purpose in entry.good_for
+        and (
+            found := list(_ways(entry, machine, purpose, context))
+            or [_beside(one) for one in (_ways(entry, without, purpose, context) if without else ())]
+        )
     ]
     return tuple(sorted(best, key=lambda one: (-one.score, one.name)))
 
 
-def _ways(entry: Entry, machine: Machine, purpose: Purpose) -> Iterator[Suggestion]:
+def _beside(suggestion: Suggestion) -> Suggestion:
+    """What the processor does alone, said on a machine that has a card."""
+    small = "the card has too little room: counted is the processor alone"
+    return replace(suggestion, warning="; ".join(filter(None, (small, suggestion.warning))))
+
+
+def _ways(entry: Entry, machine: Machine, purpose: Purpose, asked: int) -> Iterator[Suggestion]:
     """One model in each quantisation and context that fits."""
     if entry.shape is None or _too_heavy(entry, machine, purpose):
         return
-    native = entry.native_context or entry.shape.native_context or NEEDS[purpose].contexts[0]
+    wishes = (asked,) if asked else NEEDS[purpose].contexts
+    native = entry.native_context or entry.shape.native_context or wishes[0]
+    if asked > native:
+        return
     for source in entry.sources:
         if source.format != "gguf" or not source.size_bytes:
             continue
         shape = replace(entry.shape, expert_bytes=_expert_bytes(entry, source.size_bytes), native_context=native)
-        contexts = sorted({min(wanted, native) for wanted in NEEDS[purpose].contexts}, reverse=True)
+        contexts = sorted({min(wanted, native) for wanted in wishes}, reverse=True)
         for context in contexts:
             verdict = judge(shape, source.size_bytes, Request(context), machine)
             if not verdict.outcome.fits:

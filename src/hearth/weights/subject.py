@@ -15,7 +15,8 @@ from hearth.weights.fetch.hub import Hub
 from hearth.weights.fetch.plan import RemoteFile
 from hearth.weights.fetch.remote import RemoteSource
 from hearth.weights.fetch.wire import Access
-from hearth.weights.gguf import Gguf, read_gguf, read_gguf_from
+from hearth.weights.gguf import Gguf, read_gguf_from
+from hearth.weights.parts import read_parts
 from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
 from hearth.weights.shape import ModelShape
 from hearth.weights.shape_reader import shape_of
@@ -88,7 +89,7 @@ def find_source(reference: CatalogueRef, catalogue: Catalogue) -> tuple[Entry, Q
 
 
 def _of_card(card: ModelCard, store: Store) -> Subject:
-    first, *more = (read_gguf(path) for path in (card.path, *card.more_parts))
+    first, *more = read_parts(card)
     manifest = store.manifest(card.name) if not card.name.startswith("/") else None
     projector = manifest.file_of("mmproj") if manifest else None
     size = projector.size_bytes if projector else 0

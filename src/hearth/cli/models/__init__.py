@@ -60,12 +60,12 @@ def _register_advice(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     fit = _with_json(verbs.add_parser("fit", help="does it fit this machine, how, and with how much context"))
     fit.add_argument("name", metavar="NAME", help="a model here, of the catalogue (NAME:QUANT), of the hub, or a file")
     fit.add_argument("--kv", default="f16", metavar="TYPE", help="f16, q8_0 or q4_0 for the cache (f16)")
-    fit.add_argument("--slots", type=int, default=0, metavar="N", help="requests at once (as in the settings)")
+    fit.add_argument("--slots", type=int, metavar="N", help="requests at once (as in the settings)")
     recommend = _with_json(verbs.add_parser("recommend", help="which models suit this machine, and why"))
     recommend.add_argument("--for", dest="purpose", choices=PURPOSES, default="agent", help="what it is for (agent)")
     recommend.add_argument("-n", type=int, default=8, metavar="N", help="how many (8)")
     for parser in (fit, recommend):
-        parser.add_argument("--ctx", type=int, default=0, metavar="N", help="tokens of context for each request")
+        parser.add_argument("--ctx", type=int, metavar="N", help="tokens of context for each request")
         parser.add_argument(
             "--gpu-memory", default="", metavar="SIZE", help="a machine with such a card, 16GiB[,16GiB]"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from hearth.weights.store import Store
 from hearth.weights.subject import Subject, find_subject
 
 _BAR_WIDTH = 48
+_LEAST_BAR_WIDTH = 18
 _MARKS = {"weights": "█", "kv": "▓", "recurrent": "▓", "compute": "▒", "cache": "▒", "overhead": "░"}
 _WORDS = {
     "weights": "weights",
@@ -48,18 +50,20 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     store = Store(paths.models)
     subject = find_subject(args.name, store, catalogue, lambda: read_access(environment))
     native = subject.shape.native_context or FIT_CONTEXT
+    slots = load_settings(paths.config_file, environment).engine.slots
     request = Request(
-        args.ctx or min(FIT_CONTEXT, native),
-        args.kv,
-        args.slots or load_settings(paths.config_file, environment).engine.slots,
+        min(FIT_CONTEXT, native) if args.ctx is None else args.ctx,
+        args.kv.lower(),
+        slots if args.slots is None else args.slots,
         projector_bytes=subject.projector_bytes,
     )
     verdict = judge(subject.shape, subject.file_bytes, request, machine)
     answer = None if described else _ask_engine(subject, verdict, machine, paths)
     if answer is not None and answer.measured:
-        missing = missing_bytes(answer.breakdown, machine)
-        outcome = Outcome.DOES_NOT_FIT if missing else verdict.outcome
-        verdict = replace(verdict, breakdown=answer.breakdown, missing_bytes=missing, outcome=outcome)
+        verdict = replace(verdict, breakdown=answer.breakdown)
+        if missing := missing_bytes(answer.breakdown, machine):
+            why = f"{memory_text(missing)} too little by the engine's own account"
+            verdict = replace(verdict, missing_bytes=missing, outcome=Outcome.DOES_NOT_FIT, why=why, largest_context=0)
     if args.json:
         print(msgspec.json.encode(as_json(subject, verdict, machine, answer)).decode())
     else:
@@ -67,18 +71,23 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     return 0
 
 
-def find_machine(args: argparse.Namespace) -> tuple[Machine, bool]:
-    """The machine that is asked for, and whether it is only described. A part that is not described is this one's."""
+def find_machine(args: argparse.Namespace, here: Callable[[], Machine] = measure_machine) -> tuple[Machine, bool]:
+    """The machine that is asked for, and whether it is only described. A part that is not described is that of the
+    machine ``here``, all of it free; but for graphics that share the RAM."""
     if not args.gpu_memory and not args.ram:
-        return measure_machine(), False
+        return here(), False
     cards = parse_gpu_memory(args.gpu_memory) if args.gpu_memory else ()
-    ram = parse_size(args.ram) if args.ram else measure_machine().ram_bytes
-    return describe_machine(cards, ram), True
+    ram = parse_size(args.ram) if args.ram else 0
+    if args.gpu_memory:
+        return describe_machine(cards, ram or here().ram_bytes), True
+    own = tuple(replace(gpu, free_bytes=gpu.total_bytes) for gpu in here().gpus if not gpu.shared)
+    return replace(describe_machine((), ram), gpus=own), True
 
 
 def _ask_engine(subject: Subject, verdict: Verdict, machine: Machine, paths: Paths) -> Answer | None:
     """The engine's own account, for a file that is here and would be laid out as the engine does it by itself."""
-    if subject.card is None or verdict.outcome not in (Outcome.FITS, Outcome.QUANTISED):
+    by_itself = verdict.outcome in (Outcome.FITS, Outcome.QUANTISED) and verdict.placement.cards is None
+    if subject.card is None or not by_itself:
         return None
     probe = Probe(paths)
     card, request = subject.card, verdict.request
@@ -91,13 +100,19 @@ def describe(subject: Subject, verdict: Verdict, machine: Machine, answer: Answe
     """The breakdown as a bar and a table for each device, and the verdict."""
     request = verdict.request
     slots = f" in each of {request.slots} slots" if request.slots > 1 else ""
+    width = min(_BAR_WIDTH, max(shutil.get_terminal_size().columns - 2, _LEAST_BAR_WIDTH))
     lines = [
         f"{subject.name} · {size_text(subject.file_bytes)} · {request.context:,} tokens{slots}, {request.kv_type} KV",
         _by_whom(subject, answer),
         "",
     ]
     for title, part, room in _devices(verdict, machine):
-        lines += [f"{title}: {memory_text(part.total)} of {memory_text(room)}", bar(part, room), *_rows(part), ""]
+        lines += [
+            f"{title}: {memory_text(part.total)} of {memory_text(room)}",
+            bar(part, room, width),
+            *_rows(part),
+            "",
+        ]
     lines.append(f"{verdict.outcome} · {verdict.why}")
     if verdict.warning:
         lines.append(verdict.warning)
@@ -107,20 +122,17 @@ def describe(subject: Subject, verdict: Verdict, machine: Machine, answer: Answe
     return lines
 
 
-def bar(part: Part, room: int) -> str:
-    """One line: what of the room each kind of memory takes; beyond its end when it is too much."""
-    scale = _BAR_WIDTH / max(room, part.total, 1)
+def bar(part: Part, room: int, width: int = _BAR_WIDTH) -> str:
+    """One line of ``width`` columns and two: what of the room each kind of memory takes; beyond its end when it is too
+    much."""
+    scale = width / max(room, part.total, 1)
     text = ""
     used = 0
     for name, mark in _MARKS.items():
         used += getattr(part, name)
         text += mark * (round(used * scale) - len(text))
     limit = round(room * scale)
-    return (
-        f"[{text.ljust(_BAR_WIDTH, '·')[:limit]}|{text[limit:]}"
-        if part.total > room
-        else f"[{text.ljust(_BAR_WIDTH, '·')}]"
-    )
+    return f"[{text[:limit]}|{text[limit:]}" if part.total > room else f"[{text.ljust(width, '·')}]"
 
 
 def _devices(verdict: Verdict, machine: Machine) -> list[tuple[str, Part, int]]:

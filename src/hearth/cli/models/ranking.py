@@ -14,7 +14,7 @@ from hearth.cli.models.text import memory_text, size_text, table
 from hearth.errors import UsageError
 from hearth.paths import Paths
 from hearth.weights.catalogue import load_catalogue
-from hearth.weights.fit import usable_gpu_bytes, usable_ram_bytes
+from hearth.weights.fit import Request, usable_gpu_bytes, usable_ram_bytes
 from hearth.weights.hardware import Machine
 from hearth.weights.recommend import Suggestion, recommend
 
@@ -23,17 +23,20 @@ def show_ranking(args: argparse.Namespace, paths: Paths, machine: Machine) -> in
     """Print the best models for the purpose on this machine."""
     if args.n < 1:
         raise UsageError(f"-n {args.n}: must be 1 or more", "run: hearth models recommend --help")
+    context = 0 if args.ctx is None else Request(args.ctx).context
     entries = load_catalogue(paths.config / "models.toml").entries
-    found = recommend(entries, machine, args.purpose)
-    if args.ctx:
-        found = tuple(each for each in found if each.verdict.largest_context >= args.ctx)
-    shown = found[: args.n]
+    shown = recommend(entries, machine, args.purpose, context)[: args.n]
     if args.json:
         print(msgspec.json.encode([as_json(each) for each in shown]).decode())
         return 0
     print(machine_line(machine), file=sys.stderr)
     if not shown:
-        print("no model of the catalogue serves this purpose here · a smaller one may: --for quick", file=sys.stderr)
+        with_context = f" with {context:,} tokens" if context else ""
+        smaller = "a smaller --ctx" if context else "" if args.purpose == "quick" else "smaller models: --for quick"
+        print(
+            f"no model of the catalogue serves this purpose here{with_context}" + (smaller and f" · try {smaller}"),
+            file=sys.stderr,
+        )
         return 0
     print("\n".join(describe(shown)))
     print("speeds are estimates until they are measured here · run: hearth models pull NAME", file=sys.stderr)
