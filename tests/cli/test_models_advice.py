@@ -135,7 +135,7 @@ def test_a_bar_has_one_width(sizes: list[int], room: int, width: int) -> None:
     assert (drawn[-1] == "]") == (sum(sizes) <= room)
 
 
-def test_a_renamed_first_part_is_no_small_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_renamed_first_part_is_no_small_model(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_llama(tmp_path / "split.gguf", tensors_a_part=5)
     parts = sorted(tmp_path.glob("split-*.gguf"))
     assert main(["models", "fit", str(parts[0]), "--json", *CARD]) == 0
@@ -151,6 +151,11 @@ def test_a_renamed_first_part_is_no_small_model(tmp_path: Path, capsys: pytest.C
     renamed = tmp_path / "model.gguf"
     renamed.write_bytes(parts[0].read_bytes())
     assert "part 1 of 5" in refused(renamed)
+    models = home / "data" / "models"
+    models.mkdir(parents=True)
+    (models / "model.gguf").write_bytes(parts[0].read_bytes())
+    assert main(["models", "show", "model"]) == 4
+    assert "holds no weights" in capsys.readouterr().err
     assert "part 3 of 5" in refused(parts[2])
     parts[1].write_bytes(parts[2].read_bytes())
     assert f"{parts[1]} is part 3 of 5" in refused(parts[0])

@@ -176,6 +176,15 @@ STATE = "layers = 0, conv_elements = 1, state_elements = 1"
             "shape: layers, embedding, vocabulary, heads,",
         ),
         (SHAPE % (f"{GROUP}, {GROUP}", STATE), "shape: kv and recurrent have more layers than the model"),
+        (
+            SHAPE % (GROUP, STATE) + "\nshape.experts = 4\nshape.experts_used = 5",
+            "shape: experts_used is above experts",
+        ),
+        (SHAPE.replace("shape.layers = 1", "shape.layers = 5000") % (GROUP, STATE), "shape: layers is above 4,096"),
+        ("total_b = inf", "total_b: Expected `float` <= 1000000"),
+        ("total_b = 1e308\nexpert_b = 1e308", "total_b: Expected `float` <= 1000000"),
+        ("total_b = 7\nexpert_b = 8", "expert_b: is above total_b"),
+        ("total_b = 7\nactive_b = 7.5", "active_b: is above total_b"),
     ],
 )
 def test_a_wrong_field_is_told_with_its_file_and_model(tmp_path: Path, text: str, what: str) -> None:
@@ -195,6 +204,7 @@ def test_a_wrong_override_of_a_known_model_is_told_too(tmp_path: Path) -> None:
     [
         ("[x\n", "FILE is not TOML: "),
         ("[a]\n[a]\n", "FILE is not TOML: "),
+        (f"a = {'[' * 5000}", "FILE is not TOML: "),
         ("x = 1", "FILE, model 'x', is not a table; one begins with [\"x\"]"),
         ('["../x"]', "FILE, model '../x', the name: '../x' cannot name a model"),
         ('["x:Q4_K_M"]', "FILE, model 'x:Q4_K_M', the name: 'x:Q4_K_M' cannot name a model"),

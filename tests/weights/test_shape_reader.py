@@ -146,6 +146,16 @@ def test_a_header_without_layers_is_refused(keys: dict[str, Any]) -> None:
         shape_of(header("llama", **keys))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "kind", "said"),
+    [("clip", "mmproj", "reads images"), ("clip", "", "reads images"), ("llama", "adapter", "adapter")],
+)
+def test_a_file_beside_a_model_is_not_called_damaged(architecture: str, kind: str, said: str) -> None:
+    with pytest.raises(CorruptModel, match=said) as caught:
+        shape_of(Gguf(3, 32, {"general.architecture": architecture, "general.type": kind}, (), 1024, 4096))
+    assert "name the model's own file" in (caught.value.fix or "")
+
+
 NUMBERS = st.one_of(
     st.integers(-5, 70_000), st.floats(), st.booleans(), st.text(max_size=3), st.tuples(st.integers(-2, 9)), st.just(())
 )

@@ -21,7 +21,7 @@ import msgspec
 
 from hearth.errors import SettingsError
 from hearth.weights.reference import is_catalogue_name, is_repository
-from hearth.weights.shape import KvGroup, ModelShape, Recurrent
+from hearth.weights.shape import MOST_LAYERS, KvGroup, ModelShape, Recurrent
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 """What ships in the package."""
@@ -35,7 +35,7 @@ Format = Literal["gguf", "hf"]
 
 Knob = Literal["temperature", "top_p", "top_k", "min_p", "presence_penalty", "repeat_penalty"]
 
-Billions = Annotated[float, msgspec.Meta(gt=0)]
+Billions = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf\Z)")
@@ -106,6 +106,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for knob, value in self.sampling.items():
             if not isfinite(value):
                 raise ValueError(f"sampling.{knob}: must be a number")
+        for field in ("active_b", "expert_b"):
+            if self.total_b and (getattr(self, field) or 0) > self.total_b:
+                raise ValueError(f"{field}: is above total_b")
         keys = [_key_of(source.quant, source.format) for source in self.sources]
         for key in keys:
             if keys.count(key) > 1:
@@ -170,7 +173,7 @@ def _read(file: Path) -> dict[str, Any]:
             fix = "run: pip install --force-reinstall hearth-code"
             raise SettingsError(f"the catalogue is missing from this installation: {file}", fix) from error
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{file} is not TOML: {error}", f"mend or remove {file}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {file}: {error}", f"mend or remove {file}") from error
@@ -257,6 +260,10 @@ def _check_shape(shape: ModelShape) -> None:
         raise ValueError("shape: layers, embedding, vocabulary, heads, kv_heads and key_length are at least 1")
     if sum(group.layers for group in groups) > shape.layers:
         raise ValueError("shape: kv and recurrent have more layers than the model")
+    if shape.layers > MOST_LAYERS:
+        raise ValueError(f"shape: layers is above {MOST_LAYERS:,}")
+    if shape.experts_used > shape.experts:
+        raise ValueError("shape: experts_used is above experts")
 
 
 def _key_of(quant: object, form: object) -> tuple[str, str]:

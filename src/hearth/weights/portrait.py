@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hearth.errors import CorruptModel
 from hearth.weights.card import ModelCard
 from hearth.weights.catalogue import Entry
 from hearth.weights.fit_kv import bytes_per_token
@@ -50,6 +51,11 @@ def portray(card: ModelCard, gguf: Gguf, entry: Entry | None, *more_parts: Gguf)
             for length in tensor.shape:
                 elements *= length
             parameters += elements
+    if not weights:
+        raise CorruptModel(
+            f"{card.path} holds no weights: it is one part of {gguf.part_count}",
+            f"name it NAME-00001-of-{gguf.part_count:05}.gguf, with all others beside it",
+        )
     # Norms and biases are F32 in every file; they say nothing of it.
     told = {kind: size for kind, size in weights.items() if size * 100 >= sum(weights.values())}
     return Portrait(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_LAYERS = 4096
+"""More than any model has; what is planned layer by layer stays small."""
+
 
 @dataclass(frozen=True, slots=True)
 class KvGroup:

@@ -13,7 +13,7 @@ from math import prod
 
 from hearth.errors import CorruptModel
 from hearth.weights.gguf import Gguf, TensorInfo
-from hearth.weights.shape import KvGroup, ModelShape, Recurrent
+from hearth.weights.shape import MOST_LAYERS, KvGroup, ModelShape, Recurrent
 
 _WINDOW_PERIODS = {
     "cohere2": 4, "exaone4": 4, "gemma2": 2, "gemma3": 6, "gemma3n": 5, "gemma-embedding": 6, "gpt-oss": 2, "olmo3": 4,
@@ -24,7 +24,12 @@ layers are taken to have none: more memory rather than less."""
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 _KEYS = ("attn_k.weight", "attn_k_b.weight", "attn_kv_a_mqa.weight", "attn_kv_b.weight", "attn_qkv.weight")
 _RECURRENT = ("ssm_", "shortconv.", "time_mix_")
-_MOST_LAYERS = 4096
+_BESIDE = {
+    "mmproj": "reads images for a model",
+    "adapter": "is an adapter (LoRA) of a model",
+    "imatrix": "tells how to quantise a model",
+}
+"""What files are good for that lie beside a model, by ``general.type``."""
 
 
 def shape_of(gguf: Gguf, *more_parts: Gguf) -> ModelShape:
@@ -49,7 +54,10 @@ class _Header:
         self._nextn = self._number("nextn_predict_layers", 0)
         self._layers = self._number("block_count", 0) - self._nextn
         self._embedding = self._number("embedding_length", 0)
-        if not 0 < self._layers <= _MOST_LAYERS or self._embedding <= 0:
+        if not 0 < self._layers <= MOST_LAYERS or self._embedding <= 0:
+            kind = str(gguf.metadata.get("general.type") or "")
+            if beside := _BESIDE.get("mmproj" if self._architecture == "clip" else kind):
+                raise CorruptModel(f"this file is no model by itself: it {beside}", "name the model's own file")
             raise CorruptModel(
                 f"the header of this {self._architecture or 'nameless'} model does not tell its layers and their width",
                 "fetch or copy the file again",

@@ -83,7 +83,8 @@ def find_source(reference: CatalogueRef, catalogue: Catalogue) -> tuple[Entry, Q
     if source is None:
         known = ", ".join(each.quant for each in entry.sources if each.format == "gguf")
         raise ModelUnavailable(
-            f"{entry.name} is not known in {reference.quant or 'any quantisation'}", f"there are: {known}"
+            f"{entry.name} is not known in {reference.quant or 'any quantisation'}",
+            f"there are: {known}" if known else f'give sources to ["{entry.name}"] in models.toml',
         )
     return entry, source
 
