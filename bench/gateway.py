@@ -44,6 +44,7 @@ class Elsewhere:
     slots = AT_ONCE
     cause = ""
     pid = None
+    kv_state = ""
 
     def __init__(self, card: ModelCard, socket: Path) -> None:
         self.card = card

@@ -90,9 +90,10 @@ def write_llama(
     return finish(writer, path)
 
 
-def write_gemma3(path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, width: int = WIDTH) -> Path:
-    """A model with a sliding window in five of its six blocks."""
-    blocks = 6
+def write_gemma3(
+    path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, blocks: int = 6, width: int = WIDTH
+) -> Path:
+    """A model with a sliding window in five of each six blocks."""
     writer = _writer(path, "gemma3", context, blocks, width)
     writer.add_uint32("gemma3.attention.head_count_kv", HEADS)
     writer.add_uint32("gemma3.attention.key_length", width // HEADS)

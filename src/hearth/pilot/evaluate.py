@@ -102,7 +102,9 @@ async def evaluate(count: int, seed: int, model: str, show: bool) -> list[Outcom
         # The test command must find this interpreter's pytest.
         search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
-        environment = {**kept, "PATH": search, "HEARTH_HOME": f"{scratch}/home", "HEARTH_PORT": "0"}
+        # Nor may it matter which plugins happen to be installed beside it: some print pages of warnings.
+        plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        environment = {**kept, **plain, "PATH": search, "HEARTH_HOME": f"{scratch}/home", "HEARTH_PORT": "0"}
         paths = resolve_paths(environment)
         flags = {"model": model, "agent.max_steps": MOST_STEPS}
         settings = load_settings(paths.config_file, environment, flags)

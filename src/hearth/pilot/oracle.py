@@ -107,6 +107,15 @@ class Oracle:
         others = [other for other in self._chore.files if other != path and other.endswith(".py")]
         return self._rng.choice(others) if others and self._rng.random() < 0.5 else self._misspell(path)
 
+    def _mistake_part(self, path: str) -> str:
+        """A letter that is wrong, or, as small models like it, a folder that is left out or said twice."""
+        *folders, name = path.split("/")
+        if not folders or self._rng.random() < 0.5:
+            return self._misspell(path)
+        place = self._rng.randrange(len(folders))
+        again = [folders[place]] * self._rng.choice((0, 2))
+        return "/".join([*folders[:place], *again, *folders[place + 1 :], name])
+
     async def _edit(self, path: str, old: str, new: str, **more: bool) -> str:
         if self._slip_now(0.6):
             await self._fail_to_edit(path, old, new, **more)
@@ -118,7 +127,7 @@ class Oracle:
         if kind == "old":
             call = write_call("edit", path=path, old=self._misspell(old), new=new, **more)
         elif kind == "path":
-            call = write_call("edit", path=self._misspell(path), old=old, new=new, **more)
+            call = write_call("edit", path=self._mistake_part(path), old=old, new=new, **more)
         else:
             call = write_call("edit", path=path, old=old, new=old, **more)
         await self._try_in_vain(call)
@@ -187,7 +196,8 @@ class Oracle:
     async def _set_constant(self) -> None:
         facts = self._chore.facts
         name, before, after = facts["name"], facts["before"], facts["after"]
-        await self._grep(name)
+        # With the sign: files that import the constant say its name too, and are not to be edited.
+        await self._grep(f"{name} =")
         current, wanted = f"{name} = {before}", f"{name} = {after}"
         users = [path for path, text in self._chore.files.items() if name in text and path != facts["path"]]
         if users and self._slip_now(0.6):

@@ -38,8 +38,9 @@ _MOST_CACHE_MIB = 8192
 class EmbeddedEngine:
     """Runs ``hearth.runtime.worker`` and knows whether it answers. It is an ``Engine``: see there for the contract."""
 
-    def __init__(self, card: ModelCard, settings: EngineSettings, paths: Paths) -> None:
-        """Nothing is started or written yet."""
+    def __init__(self, card: ModelCard, settings: EngineSettings, paths: Paths, *, saves: bool = True) -> None:
+        """Nothing is started or written yet. ``saves`` says whether KV states may be saved."""
+        self._slot_folder = str(paths.kv) if saves else ""
         self._card = card
         self._settings = settings
         self._paths = paths
@@ -82,6 +83,8 @@ class EmbeddedEngine:
     @property
     def kv_state(self) -> str:
         """The files, the engine's build and the types of the cache."""
+        if not self._slot_folder:
+            return ""
         files = [(path.name, *measure(path)) for path in (self._card.path, *self._card.more_parts)]
         return repr((files, importlib.metadata.version("xllamacpp"), "f16"))
 
@@ -111,7 +114,7 @@ class EmbeddedEngine:
             header = await asyncio.to_thread(_read_headers, self._card)
             _sweep(self._paths.runtime)
             self._paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-            options = _options(self._card, self._settings, header, self._endpoint, self._paths.kv)
+            options = _options(self._card, self._settings, header, self._endpoint, self._slot_folder)
             await self._process.start(msgspec.json.encode(options).decode())
             await self._until_it_answers(tell)
         except HearthError as error:
@@ -201,7 +204,7 @@ def _read_headers(card: ModelCard) -> GgufHeader:
 
 
 def _options(
-    card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint, slot_folder: Path
+    card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint, slot_folder: str
 ) -> WorkerOptions:
     if settings.context * settings.slots > MOST_TOKENS:
         raise EngineFailed(
@@ -219,7 +222,7 @@ def _options(
         slots=settings.slots,
         threads=min(settings.threads or allowed_cores(), 512),
         cache_ram_mib=_cache_mib(),
-        slot_folder=str(slot_folder),
+        slot_folder=slot_folder,
     )
 
 

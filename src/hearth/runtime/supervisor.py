@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hearth.errors import EngineFailed
@@ -109,12 +110,12 @@ class Supervisor:
     """The engines of one daemon. One model is loaded at a time: a second name waits until the first is idle, in order
     of arrival, and takes its place."""
 
-    def __init__(self, settings: Settings, paths: Paths, make_engine: MakeEngine = EmbeddedEngine) -> None:
-        """``make_engine`` is called for each start; it MUST NOT start anything itself."""
+    def __init__(self, settings: Settings, paths: Paths, make_engine: MakeEngine | None = None) -> None:
+        """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything."""
         self._settings = settings.engine
         self._chosen = settings.model
         self._paths = paths
-        self._make_engine = make_engine
+        self._make_engine = make_engine or partial(EmbeddedEngine, saves=settings.kv.enabled)
         self._store = Store(paths.models)
         self._kv = settings.kv
         self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))

@@ -80,7 +80,7 @@ def server_parameters(options: WorkerOptions) -> CommonParams:
         parameters.cpuparams_batch.n_threads = options.threads
     parameters.cache_ram_mib = options.cache_ram_mib
     # Else each new request empties the other slots into that memory, whence no file can be saved.
-    parameters.cache_idle_slots = False
+    parameters.cache_idle_slots = not options.slot_folder
     if options.slot_folder:
         # The engine joins folder and file name without a separator.
         parameters.slot_save_path = options.slot_folder.rstrip("/") + "/"
