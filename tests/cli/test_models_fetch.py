@@ -226,7 +226,9 @@ def test_headless_a_missing_model_is_the_command_that_fetches_it(
 @pytest.mark.parametrize("answer", ["n\n", "y\n"])
 def test_on_a_terminal_the_pull_is_offered(hub: HubServer, home: Path, answer: str) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "hearth", "run", "-m", "tiny:1b", "hello"]
+    # In a folder of its own, and allowed nothing: what the model will say to "hello" is not what is tried here.
+    options = ["-C", str(home), "--mode", "plan", "--max-steps", "1"]
+    command = [sys.executable, "-m", "hearth", "run", *options, "-m", "tiny:1b", "hello"]
     child = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=os.environ.copy())
     os.close(theirs)
     os.write(ours, answer.encode())
