@@ -121,3 +121,9 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_a_terminal_cannot_write_is_a_question_mark(home: Path) -> None:
+    done = hearth("models", "show", "nothing", HEARTH_HOME=str(home), PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 4
+    assert "there is no model 'nothing' ? " in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 from importlib import import_module
@@ -109,10 +110,15 @@ def _load(name: str) -> ModuleType:
 
 
 def _open_streams() -> None:
-    """Give a standard stream that was closed a place: else the next file that is opened would get its number."""
+    """Give a standard stream that was closed a place: else the next file that is opened would get its number. What a
+    stream cannot write must not end the command."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    for stream in (sys.stdout, sys.stderr):
+        # Where the locale has no dot or bar, a question mark stands for it.
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:
