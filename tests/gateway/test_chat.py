@@ -153,14 +153,42 @@ async def test_an_engine_that_dies_mid_stream_gives_a_typed_error_and_the_next_r
     assert (await (await running.chat()).json())["choices"][0]["message"]["content"] == "Done."
 
 
-async def test_an_engine_that_dies_before_the_first_byte_is_a_502(start: Start) -> None:
-    running = await start(Script((Answer(text=LONG, token_s=60),)))
-    asking = asyncio.create_task(running.chat())
+@pytest.mark.parametrize("stream", [True, False])
+async def test_when_an_engine_dies_before_the_first_byte_the_next_one_is_asked(start: Start, stream: bool) -> None:
+    running = await start(Script((Answer(text=LONG, prefill_s=60),)), Script((Answer(text=LONG),)))
+    asking = asyncio.create_task(running.chat(stream=stream))
     await running.until_busy(1)
     await running.engines[0].fail("the engine of small died: killed by SIGSEGV")
     answer = await asking
+    assert answer.status == 200
+    body = await answer.read()
+    assert (text(body) if stream else json.loads(body)["choices"][0]["message"]["content"]) == LONG
+    assert [engine.requests for engine in running.engines] == [running.engines[0].requests] * 2
+
+
+async def test_a_request_that_ends_engine_after_engine_is_refused(start: Start) -> None:
+    deadly = Script((Answer(text=LONG, token_s=60),))
+    running = await start(deadly, deadly, Script())
+    asking = asyncio.create_task(running.chat())
+    for number in range(2):
+        await eventually(lambda count=number + 1: has_engines(running, count))
+        await running.until_busy(1)
+        await running.engines[number].fail("the engine of small died: killed by SIGSEGV")
+    answer = await asking
     assert answer.status == 502
     assert (await answer.json())["error"]["message"] == "the engine of small died: killed by SIGSEGV"
+    again = await running.chat()
+    assert again.status == 422
+    error = (await again.json())["error"]
+    assert (error["code"], error["source"]) == ("engine_poison", "gateway")
+    assert "2 engines of small died" in error["message"]
+    assert (await running.chat(max_tokens=9)).status == 200
+    assert len(running.engines) == 3
+
+
+async def has_engines(running: Running, count: int) -> bool:
+    """Whether so many have been made."""
+    return len(running.engines) == count
 
 
 @pytest.mark.parametrize("stream", [True, False])

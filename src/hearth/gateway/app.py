@@ -14,6 +14,7 @@ import msgspec
 
 from hearth.errors import HearthError, ModelUnavailable
 from hearth.gateway.asgi import ClientGone, Receive, Request, Scope, Send
+from hearth.gateway.crashes import MOST_DEATHS, Crashes
 from hearth.gateway.exchange import BEAT_S, Exchange
 from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
@@ -62,6 +63,7 @@ class Gateway:
         self._beat_s = beat_s
         self._upstream = Upstream()
         self._contexts: dict[str, int] = {}
+        self._crashes = Crashes()
         self._live: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._busy = 0
@@ -208,15 +210,20 @@ class Gateway:
             exchange.waiting_for = f"{progress.phase} {progress.model} {progress.elapsed_s:.0f} s {progress.detail}"
 
         try:
-            async with self._supervisor.lease(chat.model, tell) as lease:
-                exchange.waiting_for = "queued"
-                engine = lease.engine
-                self._contexts[engine.card.name] = engine.context_length
-                try:
-                    timings = await self._seat(lease, chat, exchange)
-                except (aiohttp.ClientError, OSError) as error:
-                    raise engine_lost(chat.model, await _cause(engine, error)) from error
-            return engine.card, timings.speed if timings else None
+            self._crashes.check(chat.model, chat.body)
+            while True:
+                async with self._supervisor.lease(chat.model, tell) as lease:
+                    exchange.waiting_for = "queued"
+                    engine = lease.engine
+                    self._contexts[engine.card.name] = engine.context_length
+                    try:
+                        timings = await self._seat(lease, chat, exchange)
+                        return engine.card, timings.speed if timings else None
+                    except (aiohttp.ClientError, OSError) as error:
+                        lost = engine_lost(chat.model, await _cause(engine, error))
+                        if not self._may_ask_again(engine, chat, exchange):
+                            raise lost from error
+                exchange.waiting_for = f"the engine of {chat.model} died, a new one is asked"
         except Refusal as refusal:
             await exchange.refuse(refusal)
         except HearthError as error:
@@ -227,6 +234,12 @@ class Gateway:
                 Refusal(500, "server_error", "gateway_bug", "the gateway failed", fix="run: hearth logs")
             )
         return None
+
+    def _may_ask_again(self, engine: Engine, chat: Chat, exchange: Exchange) -> bool:
+        """Whether an engine that died of this is the first one, and the client has nothing of its answer."""
+        if engine.state is not EngineState.FAILED:
+            return False
+        return self._crashes.note(chat.model, chat.body) < MOST_DEATHS and exchange.untouched
 
     async def _seat(self, lease: Lease, chat: Chat, exchange: Exchange) -> Timings | None:
         """Ask in the slot where least is left to compute, if that is ours to choose."""

@@ -43,6 +43,11 @@ class Exchange:
         self._last = b""
         self._sent_at = time.monotonic()
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the client has nothing of an answer yet: comments are none."""
+        return not self.over and not self._last and not self._held
+
     async def until_gone(self) -> None:
         """Return when the client is gone, or has its whole answer. Keeps a silent stream alive meanwhile."""
         while True:
