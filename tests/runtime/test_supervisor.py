@@ -13,6 +13,7 @@ from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.pretend import PretendEngine, Script
+from hearth.runtime.restarts import MOST_FAILURES, Restarts
 from hearth.runtime.supervisor import MakeEngine, Supervisor
 from hearth.settings import EngineSettings, Settings
 from hearth.weights.store import ModelCard
@@ -236,3 +237,32 @@ async def test_two_real_models_in_turn(paths: Paths) -> None:
     assert [record["state"] for record in supervisor.report()] == ["ready"]
     await supervisor.close()
     assert [record["state"] for record in supervisor.report()] == ["stopped"]
+
+
+async def test_a_model_that_fails_again_and_again_is_refused_at_once(paths: Paths) -> None:
+    now = [0.0]
+    stable = Stable(broken=MOST_FAILURES)
+    supervisor = Supervisor(Settings(), paths, stable, Restarts(lambda: now[0]))
+    for number in range(MOST_FAILURES):
+        with pytest.raises(EngineFailed, match="the moon is in the way"):
+            await supervisor.ready("one", quiet)
+        assert len(stable.made) == number + 1
+        now[0] += 50
+    with pytest.raises(EngineFailed, match="failed 5 times within ten minutes, the last time: the moon") as refused:
+        await supervisor.ready("one", quiet)
+    assert "hearth logs one" in refused.value.fix
+    assert len(stable.made) == MOST_FAILURES
+    assert (await supervisor.ready("two", quiet)).card.name == "two"
+    now[0] += 60
+    assert (await supervisor.ready("one", quiet)).card.name == "one"
+    await supervisor.close()
+
+
+async def test_after_a_failure_the_next_start_waits_and_says_so(supervise: Supervise) -> None:
+    supervisor = supervise(Stable(broken=1))
+    told: list[LoadProgress] = []
+    with pytest.raises(EngineFailed):
+        await supervisor.ready("one", quiet)
+    assert (await supervisor.ready("one", told.append)).state is EngineState.READY
+    assert "its engine failed, a new one starts in 1 s" in told[0].detail
+    await supervisor.close()

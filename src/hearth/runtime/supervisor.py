@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from shlex import quote
 from typing import Any
 
 from hearth.errors import EngineFailed
@@ -21,6 +22,7 @@ from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.store import KvStore
 from hearth.runtime.process import resident_bytes
+from hearth.runtime.restarts import Restarts
 from hearth.settings import EngineSettings, Settings
 from hearth.weights.store import ModelCard, Store
 
@@ -45,9 +47,15 @@ class Lease:
 class _Seat:
     """A loaded (or loading) engine and those who use it."""
 
-    def __init__(self, engine: Engine, open_cache: Callable[[Engine], Awaitable[PrefixCache | None]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        open_cache: Callable[[Engine], Awaitable[PrefixCache | None]],
+        failed: Callable[[Engine], None],
+    ) -> None:
         self.engine = engine
         self._open_cache = open_cache
+        self._failed = failed
         self.cache: PrefixCache | None = None
         self.since = time.time()
         self.users = 0
@@ -55,13 +63,24 @@ class _Seat:
         self.idle = asyncio.Event()
         self.idle.set()
         self.listeners: list[Tell] = []
+        self._watch: asyncio.Task[None] | None = None
         self.load = asyncio.create_task(self._start())
         # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
         self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def _start(self) -> None:
-        await self.engine.start(self._tell_all)
+        try:
+            await self.engine.start(self._tell_all)
+        except EngineFailed:
+            self._failed(self.engine)
+            raise
+        self._watch = asyncio.create_task(self._watch_for_death())
         self.cache = await self._open_cache(self.engine)
+
+    async def _watch_for_death(self) -> None:
+        await self.engine.wait()
+        if self.engine.state is EngineState.FAILED:
+            self._failed(self.engine)
 
     def _tell_all(self, progress: LoadProgress) -> None:
         for tell in self.listeners:
@@ -99,6 +118,8 @@ class _Seat:
         self.ended = True
         self.load.cancel()
         await asyncio.wait([self.load])
+        if self._watch is not None:
+            self._watch.cancel()
         if self.cache is not None:
             if self.engine.state is EngineState.READY:
                 await self.cache.save_all(SAVE_LIMIT_S)
@@ -110,7 +131,13 @@ class Supervisor:
     """The engines of one daemon. One model is loaded at a time: a second name waits until the first is idle, in order
     of arrival, and takes its place."""
 
-    def __init__(self, settings: Settings, paths: Paths, make_engine: MakeEngine | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        make_engine: MakeEngine | None = None,
+        restarts: Restarts | None = None,
+    ) -> None:
         """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything."""
         self._settings = settings.engine
         self._chosen = settings.model
@@ -123,6 +150,7 @@ class Supervisor:
         self._seat: _Seat | None = None
         self._door = asyncio.Lock()
         self._closed = False
+        self._restarts = restarts or Restarts()
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be asked for."""
@@ -151,6 +179,7 @@ class Supervisor:
         progress until the engine is there. Raises ModelUnavailable, CorruptModel or EngineFailed.
         """
         card = self._store.resolve(name)
+        await self._until_it_may_start(card, tell)
         async with self._door:
             seat = await self._seat_for(card, tell)
             seat.take()
@@ -159,11 +188,32 @@ class Supervisor:
         finally:
             seat.leave()
 
+    async def _until_it_may_start(self, card: ModelCard, tell: Tell) -> None:
+        """Wait out the pause of a model whose engine failed; other models go on. Raises EngineFailed when it failed
+        again and again."""
+        while (pause := self._restarts.pause(card)) and not self._is_seated(card):
+            if pause.hopeless:
+                raise EngineFailed(
+                    f"the engine of {card.name} failed {pause.failures} times within ten minutes, the last time: "
+                    f"{pause.cause}",
+                    f"see: hearth logs {quote(card.name)}; it is tried again in {pause.wait_s:.0f} s",
+                )
+            tell(
+                LoadProgress(card.name, "waiting", 0.0, f"its engine failed, a new one starts in {pause.wait_s:.0f} s")
+            )
+            await asyncio.sleep(min(pause.wait_s, _WAITING_BEAT_S))
+
+    def _is_seated(self, card: ModelCard) -> bool:
+        return self._seat is not None and self._seat.engine.card == card and self._seat.usable
+
+    def _note_failure(self, engine: Engine) -> None:
+        self._restarts.note(engine.card, engine.cause)
+
     async def _seat_for(self, card: ModelCard, tell: Tell) -> _Seat:
         """The seat of this model, a new one when its file was replaced. The door is held: whoever comes later waits
         behind, so no model starves."""
         seat = self._seat
-        if seat is not None and seat.engine.card == card and seat.usable:
+        if seat is not None and self._is_seated(card):
             return seat
         engine = self._make_engine(card, self._settings, self._paths)
         if seat is not None:
@@ -174,7 +224,7 @@ class Supervisor:
             await seat.end()
         if self._closed:
             raise EngineFailed("the daemon is stopping", "run the command again")
-        self._seat = _Seat(engine, self._open_cache)
+        self._seat = _Seat(engine, self._open_cache, self._note_failure)
         return self._seat
 
     async def _open_cache(self, engine: Engine) -> PrefixCache | None:
