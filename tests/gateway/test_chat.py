@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from running_gateway import QUESTION, Running, Start, eventually
 
+from hearth.runtime.engine import EngineState
 from hearth.runtime.pretend import Answer, Fault, Script
 
 LONG = "one two three four five six seven eight nine ten " * 20
@@ -186,9 +187,21 @@ async def test_a_request_that_ends_engine_after_engine_is_refused(start: Start) 
     assert len(running.engines) == 3
 
 
+async def test_who_was_not_alone_with_an_engine_that_died_is_not_held_to_be_the_cause(start: Start) -> None:
+    deadly = Script(otherwise=Answer(text=LONG, token_s=60))
+    running = await start(deadly, deadly, Script())
+    asking = [asyncio.create_task(running.chat(max_tokens=count)) for count in (100, 101)]
+    for number in range(2):
+        await eventually(lambda count=number + 1: has_engines(running, count))
+        await running.until_busy(2)
+        await running.engines[number].fail("the engine of small died: killed by SIGSEGV")
+    assert [(await task).status for task in asking] == [502, 502]
+    assert [(await running.chat(max_tokens=count)).status for count in (100, 101)] == [200, 200]
+
+
 async def has_engines(running: Running, count: int) -> bool:
-    """Whether so many have been made."""
-    return len(running.engines) == count
+    """Whether so many have been made, and the last of them answers."""
+    return len(running.engines) == count and running.engines[-1].state is EngineState.READY
 
 
 @pytest.mark.parametrize("stream", [True, False])

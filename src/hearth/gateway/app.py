@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import msgspec
@@ -19,7 +20,7 @@ from hearth.gateway.exchange import BEAT_S, Exchange
 from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
 from hearth.gateway.openai import CHAT_PATH, Chat, list_models, read_chat, unknown_model, with_slot
-from hearth.gateway.refusal import Refusal, daemon_stops, engine_lost, from_engine
+from hearth.gateway.refusal import Refusal, bad_request, daemon_stops, engine_lost, from_engine
 from hearth.gateway.timings import Timings, read_timings
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
@@ -35,6 +36,16 @@ OWNER = "owner"
 
 log = logging.getLogger("hearth.gateway")
 Route = Callable[[Request], Awaitable[None]]
+
+
+class _Lost(Exception):
+    """An engine broke off. ``asked`` is whether it had the request, ``alone`` whether it had no other."""
+
+    def __init__(self, error: Exception, *, asked: bool, alone: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.asked = asked
+        self.alone = alone
 
 
 class Gateway:
@@ -64,6 +75,7 @@ class Gateway:
         self._upstream = Upstream()
         self._contexts: dict[str, int] = {}
         self._crashes = Crashes()
+        self._answering: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
         self._live: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._busy = 0
@@ -211,6 +223,7 @@ class Gateway:
 
         try:
             self._crashes.check(chat.model, chat.body)
+            asked = 0
             while True:
                 async with self._supervisor.lease(chat.model, tell) as lease:
                     exchange.waiting_for = "queued"
@@ -219,10 +232,11 @@ class Gateway:
                     try:
                         timings = await self._seat(lease, chat, exchange)
                         return engine.card, timings.speed if timings else None
-                    except (aiohttp.ClientError, OSError) as error:
-                        lost = engine_lost(chat.model, await _cause(engine, error))
-                        if not self._may_ask_again(engine, chat, exchange):
-                            raise lost from error
+                    except _Lost as lost:
+                        cause = await _cause(engine, lost.error)
+                        asked += lost.asked
+                        if not self._may_ask_again(engine, chat, exchange, lost, asked):
+                            raise engine_lost(chat.model, cause) from lost.error
                 exchange.waiting_for = f"the engine of {chat.model} died, a new one is asked"
         except Refusal as refusal:
             await exchange.refuse(refusal)
@@ -235,17 +249,23 @@ class Gateway:
             )
         return None
 
-    def _may_ask_again(self, engine: Engine, chat: Chat, exchange: Exchange) -> bool:
-        """Whether an engine that died of this is the first one, and the client has nothing of its answer."""
+    def _may_ask_again(self, engine: Engine, chat: Chat, exchange: Exchange, lost: _Lost, asked: int) -> bool:
+        """Whether a request whose engine died may be asked once more: the client has nothing of its answer. Who was
+        alone with the engine is held to be the cause; among several nobody is."""
         if engine.state is not EngineState.FAILED:
             return False
-        return self._crashes.note(chat.model, chat.body) < MOST_DEATHS and exchange.untouched
+        if lost.asked and lost.alone and self._crashes.note(chat.model, chat.body) >= MOST_DEATHS:
+            return False
+        return asked < MOST_DEATHS and exchange.untouched
 
     async def _seat(self, lease: Lease, chat: Chat, exchange: Exchange) -> Timings | None:
         """Ask in the slot where least is left to compute, if that is ours to choose."""
         if lease.cache is None:
             return read_timings(await self._relay(lease.engine, chat.stream, chat.body, exchange))
-        request = msgspec.json.decode(chat.body)
+        try:
+            request = msgspec.json.decode(chat.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
         async with lease.cache.place(OWNER, request) as place:
             told = await self._relay(lease.engine, chat.stream, with_slot(chat.body, place.slot), exchange)
             timings = read_timings(told)
@@ -254,7 +274,22 @@ class Gateway:
         return timings
 
     async def _relay(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange) -> bytes:
-        """Pass the answer on; the part of it that tells what the engine did."""
+        """Pass the answer on; the part of it that tells what the engine did. Raises _Lost when it breaks off."""
+        self._answering[engine] = self._answering.get(engine, 0) + 1
+        try:
+            told = await self._pass_on(engine, stream, body, exchange)
+        except aiohttp.ClientConnectorError as error:
+            raise _Lost(error, asked=False, alone=False) from error
+        except (aiohttp.ClientError, OSError) as error:
+            # Those that break off leave the count as it is: each of them sees how many they were.
+            raise _Lost(error, asked=True, alone=self._answering[engine] == 1) from error
+        except BaseException:
+            self._answering[engine] -= 1
+            raise
+        self._answering[engine] -= 1
+        return told
+
+    async def _pass_on(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange) -> bytes:
         async with self._upstream.post(engine.endpoint, CHAT_PATH, body) as response:
             if response.status != 200:
                 raise from_engine(response.status, await response.read())

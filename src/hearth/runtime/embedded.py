@@ -41,6 +41,7 @@ class EmbeddedEngine:
     def __init__(self, card: ModelCard, settings: EngineSettings, paths: Paths, *, saves: bool = True) -> None:
         """Nothing is started or written yet. ``saves`` says whether KV states may be saved."""
         self._slot_folder = str(paths.kv) if saves else ""
+        self._files = _identify(card)
         self._card = card
         self._settings = settings
         self._paths = paths
@@ -85,8 +86,10 @@ class EmbeddedEngine:
         """The files, the engine's build and the types of the cache."""
         if not self._slot_folder:
             return ""
-        files = [(path.name, *measure(path)) for path in (self._card.path, *self._card.more_parts)]
-        return repr((files, importlib.metadata.version("xllamacpp"), "f16"))
+        # As they were before they were loaded; a file that was replaced meanwhile is none that we know.
+        if self._files != _identify(self._card) or (0, 0) in [each[1:] for each in self._files]:
+            return ""
+        return repr((self._files, importlib.metadata.version("xllamacpp"), "f16"))
 
     @property
     def state(self) -> EngineState:
@@ -193,6 +196,11 @@ class EmbeddedEngine:
         if self._state in (EngineState.STARTING, EngineState.READY):
             self._state = EngineState.FAILED
             self._cause = cause
+
+
+def _identify(card: ModelCard) -> list[tuple[str, int, int]]:
+    """Name, size and time of each of its files."""
+    return [(path.name, *measure(path)) for path in (card.path, *card.more_parts)]
 
 
 def _read_headers(card: ModelCard) -> GgufHeader:

@@ -125,6 +125,8 @@ class _Seat:
                 await self.cache.save_all(SAVE_LIMIT_S)
             await self.cache.close()
         await asyncio.shield(self.engine.stop())
+        if self.cache is not None:
+            await asyncio.to_thread(self.cache.clear_parts)
 
 
 class Supervisor:

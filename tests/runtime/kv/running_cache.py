@@ -87,12 +87,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(paths: Paths, *, rest_s: float = 600.0, save: bool = True, **settings: Any) -> AsyncIterator[Running]:
+async def running(
+    paths: Paths, *, rest_s: float = 600.0, save: bool = True, quota_bytes: int = 0, **settings: Any
+) -> AsyncIterator[Running]:
     """An engine over the home's ``m.gguf``; both ended after, as the supervisor does it. Without ``save`` it ends as
     after a crash."""
     card = card_of_file("m", paths.models / "m.gguf")
     engine = EmbeddedEngine(card, EngineSettings(**{"context": 4096, "threads": 1, **settings}), paths)
-    store = KvStore(paths.kv)
+    store = KvStore(paths.kv, quota_bytes)
     store.open()
     await engine.start(lambda _progress: None)
     cache = PrefixCache(engine, store, rest_s=rest_s)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.runtime.kv.chain import measure_links, read_chain
+from hearth.runtime.kv.chain import MOST_MESSAGES, measure_links, read_chain
 
 MESSAGE = st.fixed_dictionaries(
     {"role": st.sampled_from(("system", "user", "assistant", "tool")), "content": st.text(max_size=20)}
@@ -31,6 +31,14 @@ def test_another_message_is_another_conversation_from_there_on(messages: list[An
         same = [a == b for a, b in zip(chain(messages), chain(changed), strict=True)]
         until = len(messages) if other == messages[place] else place
         assert same == [True] * until + [False] * (len(messages) - until)
+
+
+def test_what_is_beyond_measure_has_no_chain() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert chain([{"role": "user", "content": deep}]) == ()
+    assert chain([{}] * (MOST_MESSAGES + 1)) == ()
 
 
 def test_whose_it_is_and_what_it_depends_on_count() -> None:

@@ -58,6 +58,20 @@ def test_a_continuation_takes_the_place_of_what_it_continues(store: KvStore) -> 
     assert (found.name, found.whole) == (base, True)
 
 
+def test_what_the_engine_has_no_room_for_is_not_found(store: KvStore) -> None:
+    short = add(store, "s", base=True)
+    add(store, "s", "a", "b")
+    found = store.find(talk("s", "a", "b"), most_tokens=20)
+    assert found is not None
+    assert found.name == short
+
+
+def test_of_one_system_text_one_base_stays(store: KvStore) -> None:
+    add(store, "s", base=True)
+    later = add(store, "s", base=True)
+    assert [entry.record.name for entry in store.entries()] == [later]
+
+
 def test_another_process_finds_the_same(store: KvStore) -> None:
     name = add(store, "s", "a")
     again = KvStore(store.folder)
@@ -83,8 +97,11 @@ def test_the_least_used_go_first_and_base_entries_last(tmp_path: Path) -> None:
     store.open()
     third = add(store, "s", "c", size=1500)
     assert {entry.record.name for entry in store.entries()} == {base, second, third}
-    large = add(store, "s", "d", size=20_000)
-    assert {entry.record.name for entry in store.entries()} == {large}
+    with pytest.raises(OSError, match="more than the quota"):
+        add(store, "s", "d", size=20_000)
+    assert {entry.record.name for entry in store.entries()} == {base, second, third}
+    assert len(list(store.folder.iterdir())) == 3
+    assert store.room() <= 5000
 
 
 def test_what_a_crash_left_is_cleared(store: KvStore) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from pathlib import Path
 
+import aiohttp
 import pytest
 from running_cache import MODELS, SYSTEM, ask, running
 
@@ -172,3 +175,67 @@ async def test_a_folder_that_cannot_be_written_costs_no_answer(
         assert engine.cache.saved > 0
         assert not engine.cache.trouble
     logging.getLogger("hearth.runtime").removeHandler(caplog.handler)
+
+
+async def test_a_client_that_leaves_while_a_neighbour_is_saved_leaves_nothing_half_done(
+    paths: Paths, dense: None
+) -> None:
+    async with running(paths, slots=1) as engine:
+        talk = engine.begin()
+        first = await talk.say("a question", 30)
+        for pause in (0.0, 0.0005, 0.001, 0.002, 0.004):
+            stranger = asyncio.create_task(engine.chat([SYSTEM, ask(f"another {pause}", 20)]))
+            await asyncio.sleep(pause)
+            stranger.cancel()
+            await asyncio.wait([stranger])
+        again = await engine.chat([*talk.messages, ask("go on")])
+        assert again.reused >= 0.95 * (first.reused + first.read)
+        assert not list(paths.kv.glob("*.part"))
+
+
+async def test_a_smaller_context_keeps_what_does_not_fit_into_it(paths: Paths, dense: None) -> None:
+    async with running(paths) as first:
+        talk = first.begin()
+        await talk.say("a question", 60)
+        before = {entry.record.name for entry in first.store.entries()}
+    async with running(paths, context=512) as small:
+        assert (await small.chat([ask("hello")])).read > 0
+        async with small.cache.place("owner", {"messages": [*talk.messages, ask("go on")]}) as place:
+            assert place.entry == ""
+    async with running(paths) as second:
+        assert before <= {entry.record.name for entry in second.store.entries()}
+        assert (await second.chat([*talk.messages, ask("go on")])).place.entry
+
+
+async def test_an_engine_that_died_costs_no_entry(paths: Paths, dense: None) -> None:
+    async with running(paths) as first:
+        talk = first.begin()
+        await talk.say("a question", 30)
+    async with running(paths, save=False) as second:
+        before = {entry.record.name for entry in second.store.entries()}
+        assert second.engine.pid is not None
+        os.kill(second.engine.pid, signal.SIGKILL)
+        await second.engine.wait()
+        with pytest.raises(aiohttp.ClientError):
+            await second.chat([*talk.messages, ask("go on")])
+        assert {entry.record.name for entry in second.store.entries()} == before
+        assert second.store.damaged == 0
+
+
+async def test_several_answers_at_once_upset_no_neighbour(paths: Paths, dense: None) -> None:
+    async with running(paths, slots=2) as engine:
+        talk = engine.begin()
+        first = await talk.say("a question", 30)
+        await engine.chat([SYSTEM, ask("several, please", 20)], n=2)
+        again = await engine.chat([*talk.messages, ask("go on")])
+        assert again.reused >= 0.95 * (first.reused + first.read)
+    assert engine.store.damaged == 0
+
+
+async def test_a_state_beyond_the_quota_is_not_written_again_and_again(paths: Paths, dense: None) -> None:
+    async with running(paths, quota_bytes=400_000) as engine:
+        for number in range(4):
+            await engine.begin().say(f"conversation {number}", 60)
+        assert sum(entry.bytes for entry in engine.store.entries()) <= 400_000
+        assert "quota" in engine.cache.trouble or "left" in engine.cache.trouble
+        assert not list(paths.kv.glob("*.part"))

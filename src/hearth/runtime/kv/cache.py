@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -36,6 +37,7 @@ KEPT_PROMISE = 0.95
 _FAILURES = (DamagedEntry, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 log = logging.getLogger("hearth.runtime")
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class PrefixCache:
         """The engine must be ready. Nothing is sent yet."""
         self._model = engine.card.name
         self._state = engine.kv_state
+        self._context = engine.context_length
         self._store = store
         self._rest_s = rest_s
         self._api = SlotApi(engine.endpoint)
@@ -71,7 +74,10 @@ class PrefixCache:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._resting: dict[int, asyncio.Task[None]] = {}
+        self._saving: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._save_s = 0.0
+        self._bytes_a_token = 0.0
         self.trouble = ""
         """Why the last save failed; empty when it did not."""
         self.restored = 0
@@ -88,17 +94,21 @@ class PrefixCache:
         chain = read_chain(self._state, owner, request)
         await self._free.acquire()
         try:
-            match = None if request.get("cache_prompt") is False else self._store.find(chain)
+            match = self._store.find(chain, self._context) if request.get("cache_prompt") is not False else None
             choice = choose(self._slots, chain, match)
             assert choice is not None, "a free slot is idle"
             slot = self._slots[choice.slot]
             self._take(slot)
+            place = None
             try:
+                if _wants_several(request):
+                    await self._give_up_all(slot)
                 place = await self._prepare(slot, choice, chain, match, request)
                 yield place
                 self._remember(slot, chain, place)
             except BaseException:
-                self._doubt(slot, chain)
+                if place is not None:
+                    self._doubt(slot, chain)
                 raise
             finally:
                 self._leave(slot)
@@ -111,16 +121,24 @@ class PrefixCache:
 
     async def save_all(self, limit_s: float) -> None:
         """Save what idle slots hold, within ``limit_s`` seconds: before the engine is stopped."""
+        self._closed = True
         for task in self._resting.values():
             task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
+                if self._saving:
+                    await asyncio.wait(self._saving)
                 for slot in self._slots:
                     if not slot.busy and slot.unsaved >= LEAST_LOSS:
                         await self._save(slot)
 
+    def clear_parts(self) -> None:
+        """Remove what the engine, which must be gone, did not write to its end."""
+        self._store.clear_parts()
+
     async def close(self) -> None:
         """Let go of the engine."""
+        self._closed = True
         for task in self._resting.values():
             task.cancel()
         await self._api.close()
@@ -136,21 +154,35 @@ class PrefixCache:
         slot.used_at = time.monotonic()
         if not any(other.busy for other in self._slots):
             self._quiet.set()
-        if slot.unsaved >= LEAST_GROWTH:
+        if slot.unsaved >= LEAST_GROWTH and not self._closed:
             self._resting[slot.number] = asyncio.create_task(self._save_when_rested(slot))
 
     async def _prepare(
         self, slot: SlotState, choice: Choice, chain: Chain, match: Match | None, request: Mapping[str, Any]
     ) -> Place:
         if choice.save:
-            await self._save(slot)
-        if choice.restore and await self._restore(slot, choice.restore.name):
-            promised = choice.restore.tokens if choice.restore.whole else 0
-            return Place(slot.number, promised, choice.restore.name)
-        new = match is None and chain.base and not slot.shared(chain)
-        if new and chain.base < len(chain.keys) and chain.sizes[chain.base - 1] >= LEAST_BASE_BYTES:
+            await _to_its_end(self._save(slot))
+        if choice.restore:
+            restored = await _to_its_end(self._restore(slot, choice.restore.name))
+            if restored:
+                return Place(slot.number, choice.restore.tokens if choice.restore.whole else 0, choice.restore.name)
+        if match is None and not slot.shared(chain) and self._is_new_base(chain, request):
             await self._read_base(slot, chain, request)
         return Place(slot.number)
+
+    def _is_new_base(self, chain: Chain, request: Mapping[str, Any]) -> bool:
+        """Whether system text and tools are long enough to be saved by themselves, and are not yet."""
+        if not 0 < chain.base < len(chain.keys) or chain.sizes[chain.base - 1] < LEAST_BASE_BYTES:
+            return False
+        return request.get("cache_prompt") is not False and not self._store.has_base(chain.base_key)
+
+    async def _give_up_all(self, taken: SlotState) -> None:
+        """An engine that makes several answers at once takes idle slots for them, and does not say which."""
+        for slot in self._slots:
+            if slot is taken or not slot.busy:
+                if slot.unsaved >= LEAST_LOSS:
+                    await _to_its_end(self._save(slot))
+                slot.links, slot.tokens, slot.saved = {}, 0, 0
 
     async def _restore(self, slot: SlotState, name: str) -> bool:
         """Load an entry. A slot of which the engine refused it holds nothing that we know of."""
@@ -161,10 +193,12 @@ class PrefixCache:
             record = await asyncio.to_thread(self._store.record, name)
             tokens = await self._api.restore(slot.number, path.name)
         except _FAILURES as error:
-            log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
-            self._store.damaged += 1
-            await asyncio.to_thread(self._store.drop, name)
             slot.links, slot.tokens, slot.saved = {}, 0, 0
+            # An engine that is gone or slow says nothing against the entry; one that broke off over it does.
+            if isinstance(error, DamagedEntry | SlotRefused | aiohttp.ServerDisconnectedError):
+                log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
+                self._store.damaged += 1
+                await asyncio.to_thread(self._store.drop, name)
             return False
         slot.links, slot.tokens, slot.saved = dict(record.links), tokens, tokens
         self.restored += 1
@@ -182,7 +216,7 @@ class PrefixCache:
             slot.links, slot.tokens, slot.saved = {}, 0, 0
             await self._api.prefill(slot.number, tokens)
             slot.links, slot.tokens, slot.saved = {chain.base_key: len(tokens)}, len(tokens), 0
-            await self._save(slot, base=True)
+            await _to_its_end(self._save(slot, base=True))
         except _FAILURES as error:
             log.info("%s: its system text is not saved by itself: %s", self._model, error)
 
@@ -216,23 +250,33 @@ class PrefixCache:
             async with asyncio.timeout(PATIENCE * rest):
                 await self._quiet.wait()
         async with self._free:
-            if slot.busy:
+            if slot.busy or self._closed:
                 return
             slot.busy = True
             # Not to be cut: the engine would go on writing. Nobody takes a busy slot, so nobody cancels it.
-            self._resting.pop(slot.number, None)
+            task = self._resting.pop(slot.number, None)
+            if task is not None:
+                self._saving.add(task)
             try:
                 await self._save(slot)
             finally:
                 slot.busy = False
+                if task is not None:
+                    self._saving.discard(task)
 
     async def _save(self, slot: SlotState, *, base: bool = False) -> None:
         """Save what the slot holds. What fails is told once, until it works again."""
         part = self._store.new_part()
         began = time.monotonic()
         try:
+            room = await asyncio.to_thread(self._store.room)
+            if (expected := slot.tokens * self._bytes_a_token) > room:
+                raise OSError(
+                    errno.ENOSPC, f"it has some {expected / 2**20:,.0f} MiB, and {room / 2**20:,.0f} are left"
+                )
             tokens, written = await self._api.save(slot.number, part.name)
             self._save_s = time.monotonic() - began
+            self._bytes_a_token = written / max(tokens, 1)
             links = {key: min(count, tokens) for key, count in slot.links.items()}
             await asyncio.to_thread(self._store.add, part, written, self._model, links, tokens, base=base)
         except _FAILURES as error:
@@ -245,6 +289,20 @@ class PrefixCache:
         self.trouble = ""
         slot.saved = slot.tokens = tokens
         self.saved += 1
+
+
+def _wants_several(request: Mapping[str, Any]) -> bool:
+    return any(request.get(name) not in (None, 1) for name in ("n", "n_cmpl"))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do it whole even if the caller leaves meanwhile: the engine would go on anyhow, on a slot that is given away."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _common(one: list[int], other: list[int]) -> list[int]:

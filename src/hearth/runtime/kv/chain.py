@@ -17,6 +17,7 @@ _PROMPT_FIELDS = (
     "tools",
     "tool_choice",
     "parallel_tool_calls",
+    "chat_template",
     "chat_template_kwargs",
     "reasoning_effort",
     "response_format",
@@ -27,6 +28,8 @@ _PROMPT_FIELDS = (
 """What a template may show besides the messages. Sampling is no part of a prompt."""
 _HEADS = ("system", "developer")
 _DIGEST_BYTES = 16
+MOST_MESSAGES = 10_000
+"""Above it, hashing them would hold up everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,18 @@ def read_chain(state: str, owner: str, request: Mapping[str, Any]) -> Chain:
 
     ``state`` says what a saved state depends on (model file, engine build, types of the cache); ``owner`` whose it is:
     the states of one owner have no keys that another's requests could meet. ``request`` is the decoded body, its
-    ``messages`` a list. Nulls and the order of fields do not count: clients differ in both.
+    ``messages`` a list. Nulls and the order of fields do not count: clients differ in both. What is nested too deeply
+    or has too many messages has an empty chain: nothing is found by it.
     """
+    if len(request["messages"]) > MOST_MESSAGES:
+        return Chain((), (), 0)
+    try:
+        return _read_chain(state, owner, request)
+    except RecursionError:
+        return Chain((), (), 0)
+
+
+def _read_chain(state: str, owner: str, request: Mapping[str, Any]) -> Chain:
     start = {name: request[name] for name in _PROMPT_FIELDS if request.get(name) is not None}
     text = _canonical([state, owner, start])
     digest = hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()

@@ -59,11 +59,20 @@ class KvStore:
         """Make the folder, remove what a crash left and what is damaged, and read what is there. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
-        for rest in self.folder.glob(f"*{PART}"):
-            rest.unlink(missing_ok=True)
+        self.clear_parts()
         for damaged in self.read():
             self.damaged += 1
             _remove(damaged)
+
+    def clear_parts(self) -> None:
+        """Remove what was not written to its end. No engine may be writing."""
+        for rest in self.folder.glob(f"*{PART}"):
+            _remove(rest)
+
+    def room(self) -> int:
+        """Bytes that one more entry may have: within the quota, and a sixteenth of the free disk is left alone.
+        Raises OSError."""
+        return min(self.quota(), shutil.disk_usage(self.folder).free * 15 // 16)
 
     def read(self) -> list[Path]:
         """Read the records of all entries, and change nothing. The files that are none. Raises OSError for the folder
@@ -85,13 +94,15 @@ class KvStore:
             self._take_in(Entry(record, status.st_size, status.st_mtime))
         return damaged
 
-    def find(self, chain: Chain) -> Match | None:
-        """The entry that holds most of this conversation's messages; of several, one that ends there, the latest."""
+    def find(self, chain: Chain, most_tokens: int | None = None) -> Match | None:
+        """The entry that holds most of this conversation's messages; of several, one that ends there, the latest.
+        Those of more than ``most_tokens`` are left out: the engine has no room for them."""
         with self._lock:
             for count in range(len(chain.keys), 0, -1):
                 key = chain.keys[count - 1]
-                if names := self._holders.get(key):
-                    entries = [self._entries[name] for name in names]
+                entries = [self._entries[name] for name in self._holders.get(key, ())]
+                entries = [entry for entry in entries if most_tokens is None or entry.record.tokens <= most_tokens]
+                if entries:
                     best = max(entries, key=lambda entry: (entry.record.last_key == key, entry.used_at))
                     whole = best.record.last_key == key
                     return Match(best.record.name, count, best.record.links[key], whole)
@@ -141,6 +152,8 @@ class KvStore:
             size = part.stat().st_size
             if size != written or not size:
                 raise OSError(errno.EIO, f"the engine wrote {written} bytes, and {size} are there")
+            if size > self.quota():
+                raise OSError(errno.ENOSPC, f"it has {size / 2**20:,.0f} MiB, more than the quota")
             record = Record(name, model, links, tokens, base, now, size, checksum(part, size))
             seal(part, record)
             part.replace(self._path(name))
@@ -149,7 +162,7 @@ class KvStore:
             raise
         self._checked.add(name)
         with self._lock:
-            superseded = [] if base else self._superseded(record)
+            superseded = self._superseded(record)
             self._take_in(Entry(record, self._path(name).stat().st_size, now))
         for old in superseded:
             self.drop(old)
@@ -220,10 +233,11 @@ class KvStore:
                 self._holders[key].add(entry.record.name)
 
     def _superseded(self, record: Record) -> list[str]:
-        """The entries of which this one is the continuation: each ends at a message that is here too."""
+        """The entries of which this one is the continuation: each ends at a message that is here too. A base has none
+        but the older ones of the same system text."""
         found = {name for key in record.links for name in self._holders.get(key, ())}
         entries = [self._entries[name].record for name in found]
-        return [old.name for old in entries if old.last_key in record.links and not old.base]
+        return [old.name for old in entries if old.last_key in record.links and old.base == record.base]
 
 
 def _remove(path: Path) -> None:
