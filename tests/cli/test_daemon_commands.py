@@ -94,3 +94,10 @@ def test_a_daemon_of_another_version_is_shown_with_both() -> None:
     assert f"this command {__version__}" in shown[1]
     assert "hearth stop" in shown[1]
     assert not [line for line in describe(STATUS, 1001.0) if "this command" in line]
+
+
+def test_what_was_saved_and_what_is_wrong_with_saving_is_told() -> None:
+    kv = {"saved": 1200, "restored": 3, "trouble": ""}
+    assert "KV states: 1,200 saved, 3 restored" in describe({**STATUS, "engines": [{**ENGINE, "kv": kv}]}, 1000.0)[-1]
+    full = {**kv, "trouble": "no space left"}
+    assert describe({**STATUS, "engines": [{**ENGINE, "kv": full}]}, 1000.0)[-1].endswith("NOT SAVED: no space left")

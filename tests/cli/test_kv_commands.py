@@ -67,10 +67,10 @@ def test_clear_and_prune_remove_files(store: KvStore, capsys: pytest.CaptureFixt
     assert main(["kv", "clear"]) == 0
     assert list(store.folder.iterdir()) == []
     assert capsys.readouterr().err.splitlines() == [
-        "removed 1 saved states, 2 MiB",
+        "removed 1 saved state, 2 MiB",
         "nothing to remove",
-        "removed 1 saved states, 2 MiB",
+        "removed 1 saved state, 2 MiB",
         "hearth: --to -1: must be 0 or more GiB · run: hearth kv prune --help",
-        "removed 1 saved states, 2 MiB",
+        "removed 1 saved state, 2 MiB",
         "nothing to remove",
     ]

@@ -96,7 +96,7 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
         if engine["rss_bytes"]:
             parts.append(f"{engine['rss_bytes'] / 2**20:,.0f} MiB")
         if kv := engine.get("kv"):
-            parts.append(f"KV state saved {kv['saved']:,} times, restored {kv['restored']:,}")
+            parts.append(f"KV states: {kv['saved']:,} saved, {kv['restored']:,} restored")
             parts += [f"NOT SAVED: {kv['trouble']}"] if kv["trouble"] else []
         if engine["cause"]:
             parts.append(engine["cause"])

@@ -74,16 +74,16 @@ def _list(store: KvStore, *, as_json: bool) -> int:
             entry.record.name[:SHOWN_NAME],
             entry.record.model,
             f"{entry.record.tokens:,} tokens",
-            memory_text(entry.bytes),
+            _size(entry.bytes),
             _time(entry.used_at),
-            "system text and tools" if entry.record.base else f"{len(entry.record.links)} messages",
+            "system text and tools" if entry.record.base else _count(len(entry.record.links), "message"),
         )
         for entry in entries
     ]
     print("\n".join(table(rows, right=frozenset({2, 3}))) if rows else "nothing is saved")
     if rows:
         total = sum(entry.bytes for entry in entries)
-        print(f"{memory_text(total)} of {memory_text(store.quota())} in {store.folder}", file=sys.stderr)
+        print(f"{_size(total)} of {memory_text(store.quota())} in {store.folder}", file=sys.stderr)
     return 0
 
 
@@ -107,8 +107,8 @@ def _show(store: KvStore, name: str, *, as_json: bool) -> int:
         ("name", entry.record.name),
         ("file", str(path)),
         ("model", entry.record.model),
-        ("holds", f"{entry.record.tokens:,} tokens, {len(entry.record.links)} messages"),
-        ("size", memory_text(entry.bytes)),
+        ("holds", f"{entry.record.tokens:,} tokens, {_count(len(entry.record.links), 'message')}"),
+        ("size", _size(entry.bytes)),
         ("made", _time(entry.record.made_at)),
         ("last used", _time(entry.used_at)),
         ("state", "whole" if whole else "damaged: it is removed when it is met"),
@@ -132,9 +132,19 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _tell_removed(removed: Sequence[Entry]) -> int:
-    freed = memory_text(sum(entry.bytes for entry in removed))
-    print(f"removed {len(removed)} saved states, {freed}" if removed else "nothing to remove", file=sys.stderr)
+    freed = _size(sum(entry.bytes for entry in removed))
+    print(
+        f"removed {_count(len(removed), 'saved state')}, {freed}" if removed else "nothing to remove", file=sys.stderr
+    )
     return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _size(size: int) -> str:
+    return memory_text(size) if size >= 1 << 20 else f"{size / 2**10:.0f} KiB"
 
 
 def _time(seconds: float) -> str:

@@ -144,12 +144,13 @@ def check_kv(folder: Path, wanted: KvSettings) -> Check:
         trial.unlink()
         store = KvStore(folder, int(wanted.quota_gib * (1 << 30)))
         damaged = store.read()
+        count = len(store.entries())
         used, quota = sum(entry.bytes for entry in store.entries()), store.quota()
     except OSError as error:
         return Check("kv", False, f"cannot write {folder}: {error.strerror}", f"run: chmod -R u+rwX {name}")
-    text = f"{len(store.entries())} saved states, {used / 2**30:.2f} of {quota / 2**30:.2f} GiB"
+    text = f"{count} saved state{'' if count == 1 else 's'}, {used / 2**30:.2f} of {quota / 2**30:.2f} GiB"
     if damaged:
-        return Check("kv", False, f"{text}; {len(damaged)} are damaged", f"run: rm {shlex.quote(str(damaged[0]))}")
+        return Check("kv", False, f"{text}; {len(damaged)} damaged", f"run: rm {shlex.quote(str(damaged[0]))}")
     if quota < LEAST_QUOTA:
         return Check("kv", False, f"{text}: the disk is nearly full", f"make room on the disk of {name}")
     return Check("kv", True, text)
