@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from hearth.runtime.completion import complete
 from hearth.runtime.engine import Endpoint
 
 # An engine answers when it can: what limits a request is its client, who may leave, and the engine's death.
@@ -39,7 +40,7 @@ class Upstream:
         session = self._sessions.get(endpoint)
         if session is None:
             while len(self._sessions) >= _SESSIONS_KEPT:
-                await self._sessions.pop(next(iter(self._sessions))).close()
+                await complete(self._sessions.pop(next(iter(self._sessions))).close())
             session = self._sessions[endpoint] = aiohttp.ClientSession(
                 connector=_connector(endpoint), timeout=_NO_LIMIT, auto_decompress=False, trust_env=False
             )

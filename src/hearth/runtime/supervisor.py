@@ -17,6 +17,7 @@ from typing import Any
 
 from hearth.errors import EngineFailed
 from hearth.paths import Paths
+from hearth.runtime.completion import complete
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
@@ -223,7 +224,8 @@ class Supervisor:
                 await engine.check()
                 await _drained(seat, card.name, tell)
                 tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
-            await seat.end()
+            # A caller who leaves must not leave an engine that is neither saved nor stopped.
+            await complete(seat.end())
         if self._closed:
             raise EngineFailed("the daemon is stopping", "run the command again")
         self._seat = _Seat(engine, self._open_cache, self._note_failure)

@@ -11,12 +11,13 @@ import contextlib
 import errno
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 
+from hearth.runtime.completion import complete
 from hearth.runtime.engine import Engine
 from hearth.runtime.kv.chain import Chain, measure_links, read_chain
 from hearth.runtime.kv.entry import DamagedEntry
@@ -32,12 +33,12 @@ PATIENCE = 10.0
 """So many rests long a save waits for a moment in which the engine does nothing; then it is done between two tokens."""
 LEAST_BASE_BYTES = 1024
 """System text and tools below this (about 256 tokens) are not saved by themselves."""
-KEPT_PROMISE = 0.95
-"""Share of the promised tokens that must be reused; below, the entry is thrown away."""
+KEPT_PROMISE = 0.5
+"""Share of the promised tokens that must be reused; below, the entry is thrown away. Less than all is no fault of it: a
+client that changes the last answer makes a model with a recurrent state go back to a checkpoint."""
 _FAILURES = (DamagedEntry, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 log = logging.getLogger("hearth.runtime")
-Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -94,7 +95,8 @@ class PrefixCache:
         chain = read_chain(self._state, owner, request)
         await self._free.acquire()
         try:
-            match = self._store.find(chain, self._context) if request.get("cache_prompt") is not False else None
+            alone = request.get("cache_prompt") is not False and not _wants_several(request)
+            match = self._store.find(chain, self._context) if alone else None
             choice = choose(self._slots, chain, match)
             assert choice is not None, "a free slot is idle"
             slot = self._slots[choice.slot]
@@ -161,9 +163,9 @@ class PrefixCache:
         self, slot: SlotState, choice: Choice, chain: Chain, match: Match | None, request: Mapping[str, Any]
     ) -> Place:
         if choice.save:
-            await _to_its_end(self._save(slot))
+            await complete(self._save(slot))
         if choice.restore:
-            restored = await _to_its_end(self._restore(slot, choice.restore.name))
+            restored = await complete(self._restore(slot, choice.restore.name))
             if restored:
                 return Place(slot.number, choice.restore.tokens if choice.restore.whole else 0, choice.restore.name)
         if match is None and not slot.shared(chain) and self._is_new_base(chain, request):
@@ -181,8 +183,8 @@ class PrefixCache:
         for slot in self._slots:
             if slot is taken or not slot.busy:
                 if slot.unsaved >= LEAST_LOSS:
-                    await _to_its_end(self._save(slot))
-                slot.links, slot.tokens, slot.saved = {}, 0, 0
+                    await complete(self._save(slot))
+                slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
 
     async def _restore(self, slot: SlotState, name: str) -> bool:
         """Load an entry. A slot of which the engine refused it holds nothing that we know of."""
@@ -193,7 +195,7 @@ class PrefixCache:
             record = await asyncio.to_thread(self._store.record, name)
             tokens = await self._api.restore(slot.number, path.name)
         except _FAILURES as error:
-            slot.links, slot.tokens, slot.saved = {}, 0, 0
+            slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
             # An engine that is gone or slow says nothing against the entry; one that broke off over it does.
             if isinstance(error, DamagedEntry | SlotRefused | aiohttp.ServerDisconnectedError):
                 log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
@@ -213,10 +215,10 @@ class PrefixCache:
                 for other in ({"role": "user", "content": "A"}, {"role": "user", "content": "1"})
             ]
             tokens = _common(*prompts)
-            slot.links, slot.tokens, slot.saved = {}, 0, 0
+            slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
             await self._api.prefill(slot.number, tokens)
             slot.links, slot.tokens, slot.saved = {chain.base_key: len(tokens)}, len(tokens), 0
-            await _to_its_end(self._save(slot, base=True))
+            await complete(self._save(slot, base=True))
         except _FAILURES as error:
             log.info("%s: its system text is not saved by itself: %s", self._model, error)
 
@@ -233,15 +235,18 @@ class PrefixCache:
             self._store.drop(place.entry)
         kept = slot.saved if slot.last_key in chain.keys else 0
         slot.links = measure_links(chain, slot.links, prompt)
+        slot.maybe = ""
         slot.tokens = prompt + place.made
         slot.saved = min(kept, prompt)
 
     def _doubt(self, slot: SlotState, chain: Chain) -> None:
-        """An answer that did not come to its end: the slot holds what it shared before, and perhaps more."""
+        """An answer that did not come to its end: the slot holds what both had in common, and perhaps more, which is
+        not to be saved under a name that may be wrong."""
         shared = slot.shared(chain)
-        slot.saved = min(slot.saved, shared)
-        slot.links = measure_links(chain, slot.links, max(shared, 1))
+        slot.links = {key: count for key, count in slot.links.items() if key in chain.keys}
         slot.tokens = shared
+        slot.saved = min(slot.saved, shared)
+        slot.maybe = chain.keys[-1] if chain.keys else ""
 
     async def _save_when_rested(self, slot: SlotState) -> None:
         rest = max(self._rest_s, REST_PER_SAVE * self._save_s)
@@ -293,16 +298,6 @@ class PrefixCache:
 
 def _wants_several(request: Mapping[str, Any]) -> bool:
     return any(request.get(name) not in (None, 1) for name in ("n", "n_cmpl"))
-
-
-async def _to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Do it whole even if the caller leaves meanwhile: the engine would go on anyhow, on a slot that is given away."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _common(one: list[int], other: list[int]) -> list[int]:

@@ -26,6 +26,8 @@ class SlotState:
     saved: int = 0
     busy: bool = False
     used_at: float = 0.0
+    maybe: str = ""
+    """The last key of a request that was broken off: the slot may hold it, or what it held before."""
 
     @property
     def last_key(self) -> str:
@@ -78,7 +80,8 @@ def choose(slots: Sequence[SlotState], chain: Chain, stored: Match | None) -> Ch
         return None
     nearest = max(idle, key=lambda slot: (slot.shared(chain), -slot.tokens))
     kin = nearest.shared_messages(chain) > chain.base
-    taken = nearest if kin else min(idle, key=lambda slot: (slot.tokens > 0, slot.used_at))
+    broken_off = next((slot for slot in idle if slot.maybe in chain.keys), None)
+    taken = nearest if kin else broken_off or min(idle, key=lambda slot: (slot.tokens > 0, slot.used_at))
     gain = stored.tokens - taken.shared(chain) if stored else 0
     restore = stored if gain >= LEAST_GAIN else None
     save = taken.last_key not in chain.keys and taken.unsaved >= LEAST_LOSS

@@ -24,6 +24,7 @@ class SlotApi:
         """Nothing is sent yet."""
         self._endpoint = endpoint
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def save(self, slot: int, file_name: str) -> tuple[int, int]:
         """Write what the slot holds into the engine's folder of slots: tokens, and bytes written."""
@@ -47,12 +48,15 @@ class SlotApi:
         return [int(token) for token in answer["tokens"]]
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections. What is asked later is refused."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     async def _post(self, path: str, body: Any, timeout: aiohttp.ClientTimeout = _TIMEOUT) -> dict[str, Any]:
+        if self._closed:
+            raise ConnectionError("the engine was let go of")
         if self._session is None:
             socket = self._endpoint.socket
             self._session = aiohttp.ClientSession(
