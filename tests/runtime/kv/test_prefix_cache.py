@@ -158,7 +158,9 @@ async def test_requests_beyond_the_slots_wait_for_one(paths: Paths, dense: None)
 async def test_a_folder_that_cannot_be_written_costs_no_answer(
     paths: Paths, dense: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("hearth.runtime").addHandler(caplog.handler)
+    logger = logging.getLogger("hearth.runtime")
+    logger.disabled = False  # import-linter, in a test that ran before, turns off what it finds
+    logger.addHandler(caplog.handler)
     async with running(paths) as engine:
         paths.kv.rename(paths.kv.with_name("away"))
         talks = [engine.begin() for _ in range(3)]
@@ -174,7 +176,7 @@ async def test_a_folder_that_cannot_be_written_costs_no_answer(
             await talk.say("and again")
         assert engine.cache.saved > 0
         assert not engine.cache.trouble
-    logging.getLogger("hearth.runtime").removeHandler(caplog.handler)
+    logger.removeHandler(caplog.handler)
 
 
 async def test_a_client_that_leaves_while_a_neighbour_is_saved_leaves_nothing_half_done(
