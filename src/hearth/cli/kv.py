@@ -94,7 +94,7 @@ def _show(store: KvStore, name: str, *, as_json: bool) -> int:
         what = "no saved state" if not found else f"{len(found)} saved states"
         raise UsageError(f"{what} of the name {name!r}", "run: hearth kv list")
     entry = found[0]
-    path = store.folder / f"{entry.record.name}.kv"
+    path = store.path_of(entry.record.name)
     try:
         check_state(path, entry.record)
         whole = True

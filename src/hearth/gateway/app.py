@@ -253,6 +253,7 @@ class Gateway:
         """Whether a request whose engine died may be asked once more: the client has nothing of its answer. Who was
         alone with the engine is held to be the cause; among several nobody is."""
         if engine.state is not EngineState.FAILED:
+            self._answering[engine] -= lost.asked
             return False
         if lost.asked and lost.alone and self._crashes.note(chat.model, chat.body) >= MOST_DEATHS:
             return False
@@ -279,9 +280,10 @@ class Gateway:
         try:
             told = await self._pass_on(engine, stream, body, exchange)
         except aiohttp.ClientConnectorError as error:
+            self._answering[engine] -= 1
             raise _Lost(error, asked=False, alone=False) from error
         except (aiohttp.ClientError, OSError) as error:
-            # Those that break off leave the count as it is: each of them sees how many they were.
+            # Those that break off leave the count as it is until the cause is known: each sees how many they were.
             raise _Lost(error, asked=True, alone=self._answering[engine] == 1) from error
         except BaseException:
             self._answering[engine] -= 1

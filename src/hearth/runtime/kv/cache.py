@@ -20,13 +20,10 @@ import aiohttp
 from hearth.runtime.completion import complete
 from hearth.runtime.engine import Engine
 from hearth.runtime.kv.chain import Chain, measure_links, read_chain
-from hearth.runtime.kv.entry import DamagedEntry
-from hearth.runtime.kv.placement import LEAST_GROWTH, LEAST_LOSS, Choice, Match, SlotState, choose
+from hearth.runtime.kv.placement import LEAST_GROWTH, LEAST_LOSS, Choice, SlotState, choose
 from hearth.runtime.kv.slot_api import SlotApi, SlotRefused
 from hearth.runtime.kv.store import KvStore
 
-REST_S = 3.0
-"""How long a conversation rests before its state is saved: the next turn of an agent comes sooner."""
 REST_PER_SAVE = 20.0
 """A state whose save takes long rests longer: so many times the save."""
 PATIENCE = 10.0
@@ -36,7 +33,7 @@ LEAST_BASE_BYTES = 1024
 KEPT_PROMISE = 0.5
 """Share of the promised tokens that must be reused; below, the entry is thrown away. Less than all is no fault of it: a
 client that changes the last answer makes a model with a recurrent state go back to a checkpoint."""
-_FAILURES = (DamagedEntry, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
+_FAILURES = (SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 log = logging.getLogger("hearth.runtime")
 
@@ -61,8 +58,8 @@ class Place:
 class PrefixCache:
     """The slots of one engine, and the store that they are saved into. One for each engine process."""
 
-    def __init__(self, engine: Engine, store: KvStore, *, rest_s: float = REST_S) -> None:
-        """The engine must be ready. Nothing is sent yet."""
+    def __init__(self, engine: Engine, store: KvStore, *, rest_s: float) -> None:
+        """The engine must be ready. Nothing is sent yet. ``rest_s`` is a conversation's rest before its save."""
         self._model = engine.card.name
         self._state = engine.kv_state
         self._context = engine.context_length
@@ -95,17 +92,20 @@ class PrefixCache:
         chain = read_chain(self._state, owner, request)
         await self._free.acquire()
         try:
-            alone = request.get("cache_prompt") is not False and not _wants_several(request)
-            match = self._store.find(chain, self._context) if alone else None
+            several = _wants_several(request)
+            reuses = request.get("cache_prompt") is not False and not several
+            match = self._store.find(chain, self._context) if reuses else None
             choice = choose(self._slots, chain, match)
             assert choice is not None, "a free slot is idle"
             slot = self._slots[choice.slot]
             self._take(slot)
             place = None
             try:
-                if _wants_several(request):
+                if several:
                     await self._give_up_all(slot)
-                place = await self._prepare(slot, choice, chain, match, request)
+                place = await self._prepare(slot, choice)
+                if reuses and match is None and self._is_new_base(slot, chain):
+                    await self._read_base(slot, chain, request)
                 yield place
                 self._remember(slot, chain, place)
             except BaseException:
@@ -159,24 +159,19 @@ class PrefixCache:
         if slot.unsaved >= LEAST_GROWTH and not self._closed:
             self._resting[slot.number] = asyncio.create_task(self._save_when_rested(slot))
 
-    async def _prepare(
-        self, slot: SlotState, choice: Choice, chain: Chain, match: Match | None, request: Mapping[str, Any]
-    ) -> Place:
+    async def _prepare(self, slot: SlotState, choice: Choice) -> Place:
         if choice.save:
             await complete(self._save(slot))
-        if choice.restore:
-            restored = await complete(self._restore(slot, choice.restore.name))
-            if restored:
-                return Place(slot.number, choice.restore.tokens if choice.restore.whole else 0, choice.restore.name)
-        if match is None and not slot.shared(chain) and self._is_new_base(chain, request):
-            await self._read_base(slot, chain, request)
-        return Place(slot.number)
+        match = choice.restore
+        if match is None or not await complete(self._restore(slot, match.name)):
+            return Place(slot.number)
+        return Place(slot.number, match.tokens if match.whole else 0, match.name)
 
-    def _is_new_base(self, chain: Chain, request: Mapping[str, Any]) -> bool:
-        """Whether system text and tools are long enough to be saved by themselves, and are not yet."""
-        if not 0 < chain.base < len(chain.keys) or chain.sizes[chain.base - 1] < LEAST_BASE_BYTES:
+    def _is_new_base(self, slot: SlotState, chain: Chain) -> bool:
+        """Whether system text and tools, of which nothing is there, are long enough to be saved by themselves."""
+        if slot.shared(chain) or not 0 < chain.base < len(chain.keys):
             return False
-        return request.get("cache_prompt") is not False and not self._store.has_base(chain.base_key)
+        return chain.sizes[chain.base - 1] >= LEAST_BASE_BYTES and not self._store.has_base(chain.base_key)
 
     async def _give_up_all(self, taken: SlotState) -> None:
         """An engine that makes several answers at once takes idle slots for them, and does not say which."""
@@ -184,25 +179,24 @@ class PrefixCache:
             if slot is taken or not slot.busy:
                 if slot.unsaved >= LEAST_LOSS:
                     await complete(self._save(slot))
-                slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
+                slot.forget()
 
     async def _restore(self, slot: SlotState, name: str) -> bool:
         """Load an entry. A slot of which the engine refused it holds nothing that we know of."""
-        path = await asyncio.to_thread(self._store.check, name)
-        if path is None:
+        record = await asyncio.to_thread(self._store.check, name)
+        if record is None:
             return False
         try:
-            record = await asyncio.to_thread(self._store.record, name)
-            tokens = await self._api.restore(slot.number, path.name)
+            tokens = await self._api.restore(slot.number, self._store.path_of(name).name)
         except _FAILURES as error:
-            slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
+            slot.forget()
             # An engine that is gone or slow says nothing against the entry; one that broke off over it does.
-            if isinstance(error, DamagedEntry | SlotRefused | aiohttp.ServerDisconnectedError):
+            if isinstance(error, SlotRefused | aiohttp.ServerDisconnectedError):
                 log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
                 self._store.damaged += 1
                 await asyncio.to_thread(self._store.drop, name)
             return False
-        slot.links, slot.tokens, slot.saved = dict(record.links), tokens, tokens
+        slot.hold(dict(record.links), tokens, saved=tokens)
         self.restored += 1
         return True
 
@@ -215,9 +209,9 @@ class PrefixCache:
                 for other in ({"role": "user", "content": "A"}, {"role": "user", "content": "1"})
             ]
             tokens = _common(*prompts)
-            slot.links, slot.tokens, slot.saved, slot.maybe = {}, 0, 0, ""
+            slot.forget()
             await self._api.prefill(slot.number, tokens)
-            slot.links, slot.tokens, slot.saved = {chain.base_key: len(tokens)}, len(tokens), 0
+            slot.hold({chain.base_key: len(tokens)}, len(tokens), saved=0)
             await complete(self._save(slot, base=True))
         except _FAILURES as error:
             log.info("%s: its system text is not saved by itself: %s", self._model, error)
@@ -234,18 +228,14 @@ class PrefixCache:
             self._store.damaged += 1
             self._store.drop(place.entry)
         kept = slot.saved if slot.last_key in chain.keys else 0
-        slot.links = measure_links(chain, slot.links, prompt)
-        slot.maybe = ""
-        slot.tokens = prompt + place.made
-        slot.saved = min(kept, prompt)
+        slot.hold(measure_links(chain, slot.links, prompt), prompt + place.made, min(kept, prompt))
 
     def _doubt(self, slot: SlotState, chain: Chain) -> None:
         """An answer that did not come to its end: the slot holds what both had in common, and perhaps more, which is
         not to be saved under a name that may be wrong."""
         shared = slot.shared(chain)
-        slot.links = {key: count for key, count in slot.links.items() if key in chain.keys}
-        slot.tokens = shared
-        slot.saved = min(slot.saved, shared)
+        links = {key: count for key, count in slot.links.items() if key in chain.keys}
+        slot.hold(links, shared, min(slot.saved, shared))
         slot.maybe = chain.keys[-1] if chain.keys else ""
 
     async def _save_when_rested(self, slot: SlotState) -> None:

@@ -29,6 +29,14 @@ class SlotState:
     maybe: str = ""
     """The last key of a request that was broken off: the slot may hold it, or what it held before."""
 
+    def hold(self, links: dict[str, int], tokens: int, saved: int) -> None:
+        """It holds this from now on, for certain."""
+        self.links, self.tokens, self.saved, self.maybe = links, tokens, saved, ""
+
+    def forget(self) -> None:
+        """Nothing is known of what it holds."""
+        self.hold({}, 0, 0)
+
     @property
     def last_key(self) -> str:
         """The key of the last message that it was asked with; empty when it holds nothing."""

@@ -113,13 +113,14 @@ class KvStore:
         with self._lock:
             return any(self._entries[name].record.base for name in self._holders.get(key, ()))
 
-    def check(self, name: str) -> Path | None:
-        """Where the entry is, after its bytes were compared with its checksum once in this process's life. None when
-        it is gone, or damaged: then it is dropped and counted."""
-        path = self._path(name)
+    def check(self, name: str) -> Record | None:
+        """The entry's record, read anew; its bytes are compared with its checksum once in this process's life. None
+        when it is gone, or damaged: then it is dropped and counted."""
+        path = self.path_of(name)
         try:
+            record = read_record(path)
             if name not in self._checked:
-                check_state(path, read_record(path))
+                check_state(path, record)
                 self._checked.add(name)
             now = time.time()
             os.utime(path, (now, now))
@@ -132,8 +133,8 @@ class KvStore:
             return None
         with self._lock:
             if entry := self._entries.get(name):
-                self._entries[name] = Entry(entry.record, entry.bytes, now)
-        return path
+                self._entries[name] = Entry(record, entry.bytes, now)
+        return record
 
     def new_part(self) -> Path:
         """Where the engine may write a state that ``add`` then takes in."""
@@ -156,14 +157,14 @@ class KvStore:
                 raise OSError(errno.ENOSPC, f"it has {size / 2**20:,.0f} MiB, more than the quota")
             record = Record(name, model, links, tokens, base, now, size, checksum(part, size))
             seal(part, record)
-            part.replace(self._path(name))
+            part.replace(self.path_of(name))
         except BaseException:
             _remove(part)
             raise
         self._checked.add(name)
         with self._lock:
             superseded = self._superseded(record)
-            self._take_in(Entry(record, self._path(name).stat().st_size, now))
+            self._take_in(Entry(record, self.path_of(name).stat().st_size, now))
         for old in superseded:
             self.drop(old)
         self.prune(keep=name)
@@ -172,7 +173,7 @@ class KvStore:
     def drop(self, name: str) -> None:
         """Remove an entry, there or not."""
         self.forget(name)
-        _remove(self._path(name))
+        _remove(self.path_of(name))
 
     def forget(self, name: str) -> None:
         """Know no more of an entry, whose file stays as it is."""
@@ -195,10 +196,6 @@ class KvStore:
             return self._quota
         used = sum(entry.bytes for entry in self.entries())
         return min(MOST_QUOTA_BYTES, int((shutil.disk_usage(self.folder).free + used) * QUOTA_SHARE))
-
-    def record(self, name: str) -> Record:
-        """What an entry says of itself. Raises DamagedEntry, OSError."""
-        return read_record(self._path(name))
 
     def prune(self, quota: int | None = None, keep: str = "") -> list[Entry]:
         """Remove what was not used for longest until the rest is within the quota (or this one), base entries last;
@@ -223,7 +220,8 @@ class KvStore:
             self.drop(entry.record.name)
         return removed
 
-    def _path(self, name: str) -> Path:
+    def path_of(self, name: str) -> Path:
+        """The entry's file, there or not."""
         return self.folder / f"{name}{SUFFIX}"
 
     def _take_in(self, entry: Entry) -> None:
