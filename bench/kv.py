@@ -29,7 +29,8 @@ from hearth.paths import Paths, resolve_paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import LoadProgress
 from hearth.runtime.kv.slot_api import SlotApi
-from hearth.settings import EngineSettings, load_settings
+from hearth.runtime.launch import Launch
+from hearth.settings import load_settings
 from hearth.weights.card import card_of_file
 
 LONG_WORDS = 1090
@@ -161,7 +162,7 @@ async def save_delay(write: Callable[[Path], object]) -> list[Row]:
         paths.ensure()
         paths.kv.mkdir(mode=0o700)
         write(paths.models / "m.gguf")
-        engine = EmbeddedEngine(card_of_file("m", paths.models / "m.gguf"), EngineSettings(context=8192), paths)
+        engine = EmbeddedEngine(card_of_file("m", paths.models / "m.gguf"), Launch(context=8192, slots=2), paths)
         await engine.start(quiet)
         api = SlotApi(engine.endpoint)
         try:

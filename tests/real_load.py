@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from hearth.runtime.launch import Launch
 from hearth.runtime.probe import DeviceMemory, read_load
 from hearth.runtime.process import Process
 from hearth.runtime.worker_options import WorkerOptions
@@ -28,9 +29,7 @@ async def loaded_memory(model: Path, request: Request, home: Path) -> DeviceMemo
         socket=str(home / "load.sock"),
         api_key="a-key-of-at-least-16",
         parent=os.getpid(),
-        context=request.context,
-        slots=request.slots,
-        micro_batch=request.micro_batch,
+        launch=Launch(context=request.context, slots=request.slots, micro_batch=request.micro_batch),
     )
     await process.start(msgspec.json.encode(options).decode())
     try:

@@ -18,9 +18,10 @@ from hearth.gateway.server import listen_tcp, listen_unix, serve
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine
+from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.supervisor import Supervisor
-from hearth.settings import EngineSettings, Settings
+from hearth.settings import Settings
 from hearth.weights.store import ModelCard
 
 ENGINE_KEY = "between-gateway-and-engine"
@@ -45,9 +46,9 @@ async def start() -> AsyncIterator[Start]:
         (paths.models / f"{MODEL}.gguf").write_bytes(b"GGUF")
         engines: list[PretendEngine] = []
 
-        def make(card: ModelCard, settings: EngineSettings, paths: Paths) -> Engine:
+        def make(card: ModelCard, launch: Launch, paths: Paths) -> Engine:
             if real:
-                return EmbeddedEngine(card, settings, paths)
+                return EmbeddedEngine(card, launch, paths)
             script = scripts[min(len(engines), len(scripts) - 1)] if scripts else Script()
             place = listen or paths.runtime / f"engine-{len(engines)}.sock"
             engines.append(PretendEngine(script, card=card, api_key=ENGINE_KEY, listen=place))

@@ -15,8 +15,11 @@ from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavaila
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import LARGEST_OWN_CONTEXT, Engine, EngineState, LoadProgress
+from hearth.runtime.launch import Launch
+from hearth.runtime.presets import plain_launch
 from hearth.runtime.process import is_alive
 from hearth.settings import EngineSettings
+from hearth.weights.gguf import read_header
 from hearth.weights.store import ModelCard, Store
 
 
@@ -28,7 +31,14 @@ def paths(home: Path) -> Paths:
 
 
 def engine_for(path: Path, paths: Paths, **changes: Any) -> EmbeddedEngine:
-    return EmbeddedEngine(ModelCard(path.stem, path, 0, ""), EngineSettings(**changes), paths)
+    """As the settings ask for it, ``load_timeout_s`` among them."""
+    load_timeout_s = changes.pop("load_timeout_s", 600.0)
+    try:
+        native = read_header(path).context_length
+    except HearthError:
+        native = 0
+    launch = plain_launch(EngineSettings(**changes), native)
+    return EmbeddedEngine(ModelCard(path.stem, path, 0, ""), launch, paths, load_timeout_s=load_timeout_s)
 
 
 def quiet(_progress: LoadProgress) -> None:
@@ -131,10 +141,9 @@ async def test_not_enough_memory(paths: Paths) -> None:
     assert "HEARTH_CONTEXT" in caught.value.fix
 
 
-async def test_a_context_beyond_reason_is_refused_before_it_hurts(paths: Paths) -> None:
-    path = gguf_models.write_llama(paths.models / "m.gguf")
-    error = await failed_start(engine_for(path, paths, context=1 << 20, slots=64))
-    assert "1,048,576 tokens in 64 slots is more than an engine can hold" in error.what
+def test_a_context_beyond_reason_is_refused_before_it_hurts() -> None:
+    with pytest.raises(EngineFailed, match="1,048,576 tokens in 64 slots is more than an engine can hold"):
+        plain_launch(EngineSettings(context=1 << 20, slots=64), 0)
 
 
 async def test_the_death_of_the_worker_is_a_failure_with_its_cause(paths: Paths) -> None:
@@ -227,7 +236,7 @@ async def test_a_split_model_is_loaded_by_its_first_part_and_each_part_is_checke
     gguf_models.write_llama(paths.models / "big.gguf", tensors_a_part=8)
     card = Store(paths.models, paths.data / "no-pilot").resolve("big")
     assert len(card.more_parts) > 1
-    engine = EmbeddedEngine(card, EngineSettings(), paths)
+    engine = EmbeddedEngine(card, Launch(context=512), paths)
     await engine.start(quiet)
     try:
         assert (await ask(engine))["usage"]["completion_tokens"] >= 1
@@ -236,7 +245,7 @@ async def test_a_split_model_is_loaded_by_its_first_part_and_each_part_is_checke
     whole = card.more_parts[-1].read_bytes()
     card.more_parts[-1].write_bytes(whole[:-100])
     with pytest.raises(CorruptModel, match=r"-of-\d+\.gguf is cut short"):
-        await EmbeddedEngine(card, EngineSettings(), paths).check()
+        await EmbeddedEngine(card, Launch(context=512), paths).check()
     card.more_parts[-1].unlink()
-    error = await failed_start(EmbeddedEngine(card, EngineSettings(), paths))
+    error = await failed_start(EmbeddedEngine(card, Launch(context=512), paths))
     assert str(card.more_parts[-1]) in error.what

@@ -12,10 +12,11 @@ import gguf_models
 from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.restarts import MOST_FAILURES, Restarts
 from hearth.runtime.supervisor import MakeEngine, Supervisor
-from hearth.settings import EngineSettings, Settings
+from hearth.settings import Settings
 from hearth.weights.store import ModelCard
 
 
@@ -27,7 +28,7 @@ class Stable:
         self._script = script or Script()
         self._broken = broken
 
-    def __call__(self, card: ModelCard, _settings: EngineSettings, _paths: Paths) -> Engine:
+    def __call__(self, card: ModelCard, _launch: Launch, _paths: Paths) -> Engine:
         kind = PretendEngine if len(self.made) >= self._broken else BrokenEngine
         self.made.append(kind(self._script, card=card))
         return self.made[-1]

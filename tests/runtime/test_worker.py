@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 import gguf_models
+from hearth.runtime.launch import Launch
 from hearth.runtime.process import Process, is_alive
 from hearth.runtime.worker import EXIT_BAD_OPTIONS, EXIT_LOAD_FAILED, EXIT_ORPHAN, server_parameters
 from hearth.runtime.worker_options import WorkerOptions
@@ -26,8 +27,12 @@ COMMAND = [sys.executable, "-m", "hearth.runtime.worker"]
 
 
 def options(home: Path, **changes: Any) -> dict[str, Any]:
-    known = {"name": "tiny", "api_key": KEY, "parent": os.getpid(), "context": 512, "slots": 2}
-    return {"model": str(home / "m.gguf"), "socket": str(home / "e.sock"), **known, **changes}
+    """Changes of the launch and of the rest are told apart by their names."""
+    names = {field.name for field in msgspec.structs.fields(Launch)}
+    launch = {"context": 512, "slots": 2, **{name: value for name, value in changes.items() if name in names}}
+    known = {"name": "tiny", "api_key": KEY, "parent": os.getpid(), "launch": launch}
+    rest = {name: value for name, value in changes.items() if name not in names}
+    return {"model": str(home / "m.gguf"), "socket": str(home / "e.sock"), **known, **rest}
 
 
 def worker(home: Path) -> Process:
@@ -285,7 +290,7 @@ async def test_a_file_that_does_not_load_is_an_exit_code(home: Path) -> None:
 
 
 def test_the_engine_has_no_tools_no_pages_and_no_network_of_its_own(home: Path) -> None:
-    parameters = server_parameters(WorkerOptions(**options(home)))
+    parameters = server_parameters(msgspec.convert(options(home), WorkerOptions))
     assert (parameters.server_tools, parameters.mcp_servers_config, parameters.ui) == ([], "", False)
     assert (parameters.hostnames, parameters.api_keys) == ([str(home / "e.sock")], [KEY])
     assert parameters.offline

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from catalogue_entries import one
 from hearth.errors import UsageError
 from hearth.paths import resolve_paths
+from hearth.runtime.launch import Context, Slots
 from hearth.runtime.probe import Probe
-from hearth.runtime.worker_options import Context, Slots
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fit import (
     Outcome,

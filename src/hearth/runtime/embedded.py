@@ -17,33 +17,35 @@ import msgspec
 
 from hearth.errors import EngineFailed, HearthError
 from hearth.paths import Paths
-from hearth.runtime.cores import allowed_cores
-from hearth.runtime.engine import Endpoint, EngineState, LoadProgress, Tell, own_context
+from hearth.runtime.dialect import Dialect, LlamaServer
+from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
+from hearth.runtime.launch import Launch
 from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit, is_alive
-from hearth.runtime.worker_options import MOST_TOKENS, WorkerOptions
-from hearth.settings import EngineSettings
+from hearth.runtime.worker_options import WorkerOptions
 from hearth.weights.card import ModelCard, measure
-from hearth.weights.gguf import GgufHeader, read_header
+from hearth.weights.gguf import read_header
 
-SMALLEST_CONTEXT = 256
 GRACE_S = 5.0
 """How long an engine may take to end by itself."""
 _FIRST_POLL_S = 0.02
 _SLOWEST_POLL_S = 0.1
 _POLL_TIMEOUT_S = 10.0
-_MOST_CACHE_MIB = 8192
 
 
 class EmbeddedEngine:
     """Runs ``hearth.runtime.worker`` and knows whether it answers. It is an ``Engine``: see there for the contract."""
 
-    def __init__(self, card: ModelCard, settings: EngineSettings, paths: Paths, *, saves: bool = True) -> None:
-        """Nothing is started or written yet. ``saves`` says whether KV states may be saved."""
+    def __init__(
+        self, card: ModelCard, launch: Launch, paths: Paths, *, saves: bool = True, load_timeout_s: float = 600.0
+    ) -> None:
+        """Nothing is started or written yet. ``saves`` says whether KV states may be saved; ``load_timeout_s`` is how
+        long a load may go without a sign of life."""
         self._slot_folder = str(paths.kv) if saves else ""
         self._files = _identify(card)
         self._card = card
-        self._settings = settings
+        self._launch = launch
+        self._load_timeout_s = load_timeout_s
         self._paths = paths
         name = f"engine-{os.getpid()}-{secrets.token_hex(4)}.sock"
         self._socket = paths.runtime / name
@@ -89,7 +91,17 @@ class EmbeddedEngine:
         # As they were before they were loaded; a file that was replaced meanwhile is none that we know.
         if self._files != _identify(self._card) or (0, 0) in [each[1:] for each in self._files]:
             return ""
-        return repr((self._files, importlib.metadata.version("xllamacpp"), "f16"))
+        return repr((self._files, importlib.metadata.version("xllamacpp"), self._launch.kv_type))
+
+    @property
+    def dialect(self) -> Dialect:
+        """llama-server's own."""
+        return LlamaServer()
+
+    @property
+    def held(self) -> dict[str, int]:
+        """Nothing that it tells."""
+        return {}
 
     @property
     def state(self) -> EngineState:
@@ -114,10 +126,18 @@ class EmbeddedEngine:
         """Check the file, start the worker, wait until it answers. Raises as the contract says."""
         self._state = EngineState.STARTING
         try:
-            header = await asyncio.to_thread(_read_headers, self._card)
+            await asyncio.to_thread(_read_headers, self._card)
             _sweep(self._paths.runtime)
             self._paths.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-            options = _options(self._card, self._settings, header, self._endpoint, self._slot_folder)
+            options = WorkerOptions(
+                model=str(self._card.path),
+                name=self._card.name,
+                socket=str(self._endpoint.socket),
+                api_key=self._endpoint.api_key,
+                parent=os.getpid(),
+                launch=self._launch,
+                slot_folder=self._slot_folder,
+            )
             await self._process.start(msgspec.json.encode(options).decode())
             await self._until_it_answers(tell)
         except HearthError as error:
@@ -131,6 +151,18 @@ class EmbeddedEngine:
         self._state = EngineState.READY
         self._watch = asyncio.create_task(self._watch_for_death())
         tell(LoadProgress(self._card.name, "ready", 0.0))
+
+    async def look(self) -> Activity | None:
+        """Not asked yet."""
+        return None
+
+    async def canary(self) -> None:
+        """Not asked yet."""
+
+    async def fail(self, cause: str) -> None:
+        """Kill the worker."""
+        self._fail(cause)
+        await asyncio.shield(self._clear_away(0.0))
 
     async def stop(self) -> None:
         """End the worker; its socket is removed."""
@@ -168,7 +200,7 @@ class EmbeddedEngine:
 
     def _check_signs_of_life(self) -> None:
         silent = time.monotonic() - self._process.heard_at
-        if silent > self._settings.load_timeout_s:
+        if silent > self._load_timeout_s:
             raise EngineFailed(
                 f"model {self._card.name}: the engine gave no sign of life for {silent:.0f} s while loading",
                 f"see {self._log_file}; a slow disk needs a larger engine.load_timeout_s",
@@ -183,8 +215,8 @@ class EmbeddedEngine:
             self._fail(f"the engine of {self._card.name} died: {describe_exit(code)}")
             self._remove_socket()
 
-    async def _clear_away(self) -> None:
-        await self._process.stop(GRACE_S)
+    async def _clear_away(self, grace_s: float = GRACE_S) -> None:
+        await self._process.stop(grace_s)
         self._remove_socket()
 
     def _remove_socket(self) -> None:
@@ -203,41 +235,9 @@ def _identify(card: ModelCard) -> list[tuple[str, int, int]]:
     return [(path.name, *measure(path)) for path in (card.path, *card.more_parts)]
 
 
-def _read_headers(card: ModelCard) -> GgufHeader:
-    """Check each part; the first says what the model is."""
-    header = read_header(card.path)
-    for part in card.more_parts:
-        read_header(part)
-    return header
-
-
-def _options(
-    card: ModelCard, settings: EngineSettings, header: GgufHeader, endpoint: Endpoint, slot_folder: str
-) -> WorkerOptions:
-    if settings.context * settings.slots > MOST_TOKENS:
-        raise EngineFailed(
-            f"a context of {settings.context:,} tokens in {settings.slots} slots is more than an engine can hold, "
-            f"{MOST_TOKENS:,} in all",
-            "set a smaller context (HEARTH_CONTEXT) or fewer slots (HEARTH_SLOTS)",
-        )
-    return WorkerOptions(
-        model=str(card.path),
-        name=card.name,
-        socket=str(endpoint.socket),
-        api_key=endpoint.api_key,
-        parent=os.getpid(),
-        context=max(settings.context or own_context(header.context_length), SMALLEST_CONTEXT),
-        slots=settings.slots,
-        threads=min(settings.threads or allowed_cores(), 512),
-        cache_ram_mib=_cache_mib(),
-        slot_folder=slot_folder,
-    )
-
-
-def _cache_mib() -> int:
-    """Host memory for prompts that lost their slot: an eighth of the machine's, at most the engine's own default."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(_MOST_CACHE_MIB, total // 8 // (1 << 20))
+def _read_headers(card: ModelCard) -> None:
+    for path in (card.path, *card.more_parts):
+        read_header(path)
 
 
 async def _answers(session: aiohttp.ClientSession) -> bool:

@@ -1,17 +1,18 @@
-"""What an engine is: one running model that speaks llama-server's HTTP.
+"""What an engine is: one running model that answers chat requests over HTTP.
 
 The gateway knows engines only through this file, so that embedded llama.cpp, an external server and the pretending
-engine are interchangeable.
+engine are interchangeable. What an engine speaks is its ``dialect``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from hearth.runtime.dialect import Dialect
 from hearth.weights.store import ModelCard
 
 LARGEST_OWN_CONTEXT = 16_384
@@ -62,6 +63,21 @@ class LoadProgress:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an engine is doing, by its own account and the system's, to be compared with an earlier one.
+
+    ``working`` are the slots that answer somebody; ``tokens`` maps a slot to the tokens it has read and made for who it
+    answers, so that a larger number than before is progress; ``waiting`` is how many requests have no slot yet.
+    ``cpu_s`` is the processor time of its process so far, None when there is none of ours.
+    """
+
+    working: frozenset[int]
+    tokens: Mapping[int, int]
+    waiting: int = 0
+    cpu_s: float | None = None
+
+
 Tell = Callable[[LoadProgress], None]
 """Who is told of progress. It MUST NOT block and MUST NOT raise."""
 
@@ -101,6 +117,17 @@ class Engine(Protocol):
         ...
 
     @property
+    def dialect(self) -> Dialect:
+        """What it speaks."""
+        ...
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Bytes that it has taken on each device, by the engine's names (``CPU``, ``CUDA0``); empty when it does not
+        tell, or until it is ready."""
+        ...
+
+    @property
     def state(self) -> EngineState:
         """Where it is in its life. MUST turn ``failed`` by itself when the process dies unasked."""
         ...
@@ -128,6 +155,21 @@ class Engine(Protocol):
         MUST raise ModelUnavailable, CorruptModel or EngineFailed with a clear cause when it cannot, and MUST then
         have no process left. MUST NOT give up while signs of life arrive. Cancelled half-way, it MUST end its process.
         """
+        ...
+
+    async def look(self) -> Activity | None:
+        """What it is doing now; None when it cannot be asked at all. It MUST NOT be taken for dead by that alone: an
+        engine in a long batch does not answer. MUST return within ten seconds, and raises TimeoutError or OSError."""
+        ...
+
+    async def canary(self) -> None:
+        """Have one token decoded, away from every conversation: returns when it came, however long that takes. MUST
+        NOT touch what a slot holds. Raises EngineFailed when the engine cannot."""
+        ...
+
+    async def fail(self, cause: str) -> None:
+        """End the process as broken: ``state`` is ``failed`` for this ``cause`` before it returns, at once for whoever
+        is connected. Like ``stop`` in all else."""
         ...
 
     async def stop(self) -> None:

@@ -19,6 +19,7 @@ import msgspec
 import xllamacpp
 from xllamacpp import CommonParams, Server
 
+from hearth.runtime.launch import Launch
 from hearth.runtime.probe import ProbeOptions
 from hearth.runtime.worker import server_parameters
 from hearth.runtime.worker_options import WorkerOptions
@@ -71,9 +72,7 @@ def probe_parameters(options: ProbeOptions) -> CommonParams:
         socket=options.socket,
         api_key="a key that nobody uses",
         parent=0,
-        context=options.context,
-        slots=options.slots,
-        micro_batch=options.micro_batch,
+        launch=Launch(context=options.context, slots=options.slots, micro_batch=options.micro_batch),
     )
     parameters = server_parameters(worker)
     if not options.unified:

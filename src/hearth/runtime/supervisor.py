@@ -15,19 +15,22 @@ from functools import partial
 from shlex import quote
 from typing import Any
 
-from hearth.errors import EngineFailed
+from hearth.errors import EngineFailed, HearthError
 from hearth.paths import Paths
 from hearth.runtime.completion import complete
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.store import KvStore
+from hearth.runtime.launch import Launch
+from hearth.runtime.presets import plain_launch
 from hearth.runtime.process import resident_bytes
 from hearth.runtime.restarts import Restarts
-from hearth.settings import EngineSettings, Settings
+from hearth.settings import Settings
+from hearth.weights.gguf import read_header
 from hearth.weights.store import ModelCard, Store
 
-MakeEngine = Callable[[ModelCard, EngineSettings, Paths], Engine]
+MakeEngine = Callable[[ModelCard, Launch, Paths], Engine]
 
 SAVE_LIMIT_S = 10.0
 """How long an engine that is stopped may take to save what its slots hold."""
@@ -145,7 +148,9 @@ class Supervisor:
         self._settings = settings.engine
         self._chosen = settings.model
         self._paths = paths
-        self._make_engine = make_engine or partial(EmbeddedEngine, saves=settings.kv.enabled)
+        self._make_engine = make_engine or partial(
+            EmbeddedEngine, saves=settings.kv.enabled, load_timeout_s=settings.engine.load_timeout_s
+        )
         self._store = Store(paths.models)
         self._kv = settings.kv
         self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
@@ -218,7 +223,7 @@ class Supervisor:
         seat = self._seat
         if seat is not None and self._is_seated(card):
             return seat
-        engine = self._make_engine(card, self._settings, self._paths)
+        engine = self._make_engine(card, await self._launch(card), self._paths)
         if seat is not None:
             if seat.usable:
                 await engine.check()
@@ -230,6 +235,14 @@ class Supervisor:
             raise EngineFailed("the daemon is stopping", "run the command again")
         self._seat = _Seat(engine, self._open_cache, self._note_failure)
         return self._seat
+
+    async def _launch(self, card: ModelCard) -> Launch:
+        try:
+            header = await asyncio.to_thread(read_header, card.path)
+        except HearthError:
+            # The engine's own check says what is wrong, in its turn.
+            return plain_launch(self._settings, 0)
+        return plain_launch(self._settings, header.context_length)
 
     async def _open_cache(self, engine: Engine) -> PrefixCache | None:
         """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""

@@ -68,17 +68,18 @@ def server_parameters(options: WorkerOptions) -> CommonParams:
     parameters.model_alias = {options.name}
     parameters.hostnames = [options.socket]
     parameters.api_keys = [options.api_key]
+    launch = options.launch
     # One pool, and in it a fixed share for each slot: a request that fits is never ended by its neighbour.
     parameters.kv_unified = True
-    parameters.kv_unified_per_slot = options.context
-    parameters.n_ctx = options.context * options.slots
-    parameters.n_parallel = options.slots
-    parameters.n_batch = options.batch
-    parameters.n_ubatch = min(options.micro_batch, options.batch)
-    if options.threads:
-        parameters.cpuparams.n_threads = options.threads
-        parameters.cpuparams_batch.n_threads = options.threads
-    parameters.cache_ram_mib = options.cache_ram_mib
+    parameters.kv_unified_per_slot = launch.context
+    parameters.n_ctx = launch.context * launch.slots
+    parameters.n_parallel = launch.slots
+    parameters.n_batch = launch.batch
+    parameters.n_ubatch = min(launch.micro_batch, launch.batch)
+    if launch.threads:
+        parameters.cpuparams.n_threads = launch.threads
+        parameters.cpuparams_batch.n_threads = launch.batch_threads or launch.threads
+    parameters.cache_ram_mib = launch.cache_ram_mib
     # Else each new request empties the other slots into that memory, whence no file can be saved.
     parameters.cache_idle_slots = not options.slot_folder
     if options.slot_folder:

@@ -15,7 +15,7 @@ from hearth.paths import Paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.kv.cache import Place, PrefixCache
 from hearth.runtime.kv.store import KvStore
-from hearth.settings import EngineSettings
+from hearth.runtime.launch import Launch
 from hearth.weights.card import card_of_file
 
 Message = dict[str, str]
@@ -93,7 +93,7 @@ async def running(
     """An engine over the home's ``m.gguf``; both ended after, as the supervisor does it. Without ``save`` it ends as
     after a crash."""
     card = card_of_file("m", paths.models / "m.gguf")
-    engine = EmbeddedEngine(card, EngineSettings(**{"context": 4096, "threads": 1, **settings}), paths)
+    engine = EmbeddedEngine(card, Launch(**{"context": 4096, "slots": 2, "threads": 1, **settings}), paths)
     store = KvStore(paths.kv, quota_bytes)
     store.open()
     await engine.start(lambda _progress: None)

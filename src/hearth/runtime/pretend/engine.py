@@ -13,7 +13,8 @@ from typing import Self
 from aiohttp import web
 
 from hearth.errors import EngineFailed
-from hearth.runtime.engine import Endpoint, EngineState, LoadProgress, Tell
+from hearth.runtime.dialect import Dialect, LlamaServer
+from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
 from hearth.runtime.pretend.script import Script
 from hearth.runtime.pretend.server import PretendServer
 from hearth.weights.store import ModelCard
@@ -84,6 +85,16 @@ class PretendEngine:
         return ""
 
     @property
+    def dialect(self) -> Dialect:
+        """llama-server's own."""
+        return LlamaServer()
+
+    @property
+    def held(self) -> dict[str, int]:
+        """Nothing: it holds no model."""
+        return {}
+
+    @property
     def state(self) -> EngineState:
         """Where it is in its life."""
         return self._state
@@ -148,6 +159,13 @@ class PretendEngine:
             raise
         self._state = EngineState.READY
         tell(LoadProgress(self._card.name, "ready", 0.0))
+
+    async def look(self) -> Activity | None:
+        """Not asked yet."""
+        return None
+
+    async def canary(self) -> None:
+        """Not asked yet."""
 
     async def stop(self) -> None:
         """Close its port and every connection."""
