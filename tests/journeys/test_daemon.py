@@ -13,35 +13,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
+from running_daemon import CHAT, QUESTION, hearth, start_in_background, status, until_alive
 
-from gguf_models import write_lfm2
 from hearth.errors import DaemonUnavailable, StateError
-from hearth.ops.daemon import ensure_daemon, is_alive, stop_daemon
+from hearth.ops.daemon import is_alive, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
-from hearth.settings import Settings
-from hearth.weights.store import Store
-from hearth.weights.usage import Usage
 
-CHAT = "/v1/chat/completions"
-QUESTION = {"messages": [{"role": "user", "content": "hello"}]}
 ENDLESS = {**QUESTION, "stream": True, "max_tokens": 100_000, "ignore_eos": True}
 Serve = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def paths(home: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """A home with one tiny model, which is the default."""
-    found = resolve_paths({"HEARTH_HOME": str(home)})
-    found.ensure()
-    write_lfm2(found.models / "tiny.gguf", context=8192)
-    monkeypatch.setenv("HEARTH_MODEL", "tiny")
-    return found
 
 
 @pytest.fixture
@@ -59,33 +43,6 @@ def serve(paths: Paths) -> Iterator[Serve]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def hearth(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with further environment variables."""
-    command = [sys.executable, "-m", "hearth", *arguments]
-    environment = {**os.environ, **more}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
-
-
-async def until_alive(paths: Paths) -> None:
-    """Wait for the daemon."""
-    async with asyncio.timeout(60):
-        while True:
-            if await is_alive(paths.socket):
-                return
-            await asyncio.sleep(0.02)
-
-
-async def start_in_background(paths: Paths, told: list[str] | None = None) -> None:
-    """What a face does."""
-    await ensure_daemon(paths, Settings(), os.environ, (told if told is not None else []).append)
-
-
-async def status(paths: Paths) -> dict[str, Any]:
-    """The daemon's own report."""
-    data: dict[str, Any] = (await ask(paths.socket, "GET", "/hearth/status")).data
-    return data
 
 
 async def test_serve_answers_on_both_doors_and_leaves_nothing(serve: Serve, paths: Paths, free_port: int) -> None:
@@ -355,56 +312,3 @@ async def test_a_suspended_daemon_is_said_and_ends_in_order(serve: Serve, paths:
     assert await stop_daemon(paths, print)
     assert process.wait(timeout=10) == 0
     assert list(paths.runtime.iterdir()) == []
-
-
-async def test_doctor_finds_all_well_with_a_model_that_answers(paths: Paths) -> None:
-    done = hearth("doctor", "--json")
-    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert checks["tiny"]["ok"], checks["tiny"]
-    assert "answered" in checks["tiny"]["text"]
-    assert checks["daemon"]["ok"]
-    assert done.returncode == 0, done.stdout
-    shown = hearth("doctor").stdout
-    assert shown.splitlines()[-1] == "all well"
-
-
-async def test_doctor_says_what_mends_a_missing_model(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    (paths.models / "bad.gguf").write_bytes(b"GGUF and then nonsense")
-    monkeypatch.setenv("HEARTH_MODEL", "bad")
-    done = hearth("doctor")
-    assert done.returncode == 1
-    assert "FAIL bad" in done.stdout
-    assert "→ " in done.stdout
-    assert "need mending" in done.stdout
-
-
-async def test_logs_of_daemon_and_engine(paths: Paths) -> None:
-    await start_in_background(paths)
-    await ask(paths.socket, "POST", CHAT, {**QUESTION, "max_tokens": 1}, timeout_s=60)
-    assert "chat tiny: HTTP 200" in hearth("logs").stdout
-    assert len(hearth("logs", "tiny", "-n", "3").stdout.splitlines()) == 3
-    assert "hello" not in hearth("logs", "-n", "1000").stdout
-
-
-async def test_an_answer_leaves_when_it_was_and_how_fast(paths: Paths) -> None:
-    await start_in_background(paths)
-    long = {
-        "messages": [{"role": "user", "content": "one two three four " * 200}],
-        "max_tokens": 40,
-        "ignore_eos": True,
-    }
-    store = Store(paths.models)
-    assert (await ask(paths.socket, "POST", CHAT, QUESTION | {"max_tokens": 1}, timeout_s=60)).status == 200
-    await eventually_used(store, lambda usage: usage.last_used > 0 and usage.decode_per_s is None)
-    assert (await ask(paths.socket, "POST", CHAT, long, timeout_s=60)).status == 200
-    await eventually_used(store, lambda usage: (usage.decode_per_s or 0) > 0 and (usage.prefill_per_s or 0) > 0)
-    shown = hearth("models", "show", "tiny").stdout
-    assert "measured here" in shown
-    assert "never" not in shown
-
-
-async def eventually_used(store: Store, holds: Callable[[Usage], bool]) -> None:
-    """Wait until what is known of the use of "tiny" is so: it is written after the answer."""
-    async with asyncio.timeout(20):
-        while not holds(store.usage(store.resolve("tiny"))):
-            await asyncio.sleep(0.02)

@@ -6,23 +6,20 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running_daemon import CHAT, hearth, start_in_background, status
 
 import gguf_models
-from hearth.ops.daemon import ensure_daemon, is_alive, stop_daemon
+from hearth.ops.daemon import is_alive, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.process import is_alive as lives
-from hearth.settings import Settings
 
 pytestmark = pytest.mark.slow
-CHAT = "/v1/chat/completions"
 SYSTEM = {"role": "system", "content": "You are a careful assistant. " * 40}
 
 
@@ -53,27 +50,22 @@ def held(timings: dict[str, int]) -> int:
     return timings["cache_n"] + timings["prompt_n"]
 
 
-async def begin(paths: Paths) -> None:
-    await ensure_daemon(paths, Settings(), os.environ, lambda _text: None)
-
-
 async def test_a_conversation_goes_on_after_the_daemon_was_stopped(paths: Paths) -> None:
-    await begin(paths)
+    await start_in_background(paths)
     messages: list[dict[str, Any]] = [SYSTEM]
     before = await say(paths, messages, "tell me of the harbour " * 20)
     await stop_daemon(paths, lambda _text: None)
-    await begin(paths)
+    await start_in_background(paths)
     after = await say(paths, messages, "and then?")
     assert after["cache_n"] >= 0.98 * held(before)
-    status = (await ask(paths.socket, "GET", "/hearth/status")).data
-    assert status["engines"][0]["kv"]["restored"] == 1
+    assert (await status(paths))["engines"][0]["kv"]["restored"] == 1
     # The recorded history of another client, which begins alike.
     foreign = [dict(message) for message in messages[:3]]
     assert (await say(paths, foreign, "something else"))["cache_n"] >= 0.95 * held(before)
 
 
 async def test_a_conversation_goes_on_after_another_model(paths: Paths) -> None:
-    await begin(paths)
+    await start_in_background(paths)
     messages: list[dict[str, Any]] = [SYSTEM]
     before = await say(paths, messages, "tell me of the harbour " * 20)
     await say(paths, [SYSTEM], "hello", model="other")
@@ -81,7 +73,7 @@ async def test_a_conversation_goes_on_after_another_model(paths: Paths) -> None:
 
 
 async def test_what_rested_outlives_a_daemon_that_was_killed(paths: Paths) -> None:
-    await begin(paths)
+    await start_in_background(paths)
     messages: list[dict[str, Any]] = [SYSTEM]
     before = await say(paths, messages, "tell me of the harbour " * 20)
     async with asyncio.timeout(20):
@@ -89,30 +81,24 @@ async def test_what_rested_outlives_a_daemon_that_was_killed(paths: Paths) -> No
             await asyncio.sleep(0.05)
     record = read_record(paths)
     assert record is not None
-    engines = [engine["pid"] for engine in (await ask(paths.socket, "GET", "/hearth/status")).data["engines"]]
+    engines = [engine["pid"] for engine in (await status(paths))["engines"]]
     os.kill(record.pid, signal.SIGKILL)
     async with asyncio.timeout(20):
         while any(lives(pid) for pid in engines) or await is_alive(paths.socket):
             await asyncio.sleep(0.02)
-    await begin(paths)
+    await start_in_background(paths)
     assert (await say(paths, messages, "and then?"))["cache_n"] >= 0.98 * held(before)
     assert not list(paths.kv.glob("*.part"))
 
 
 def saved(paths: Paths) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(hearth("kv", "list", "--json"))
+    rows: list[dict[str, Any]] = json.loads(hearth("kv", "list", "--json").stdout)
     return rows
-
-
-def hearth(*arguments: str) -> str:
-    """What a command prints."""
-    command = [sys.executable, "-m", "hearth", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 async def test_without_it_nothing_is_saved(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTH_KV", "0")
-    await begin(paths)
+    await start_in_background(paths)
     messages: list[dict[str, Any]] = [SYSTEM]
     await say(paths, messages, "tell me of the harbour " * 20)
     await stop_daemon(paths, lambda _text: None)
@@ -121,8 +107,8 @@ async def test_without_it_nothing_is_saved(paths: Paths, monkeypatch: pytest.Mon
 
 async def test_a_folder_that_is_no_folder_costs_no_answer(paths: Paths) -> None:
     paths.kv.write_text("in the way")
-    await begin(paths)
+    await start_in_background(paths)
     assert held(await say(paths, [SYSTEM], "hello")) > 0
-    shown = hearth("doctor")
+    shown = hearth("doctor").stdout
     assert "FAIL kv" in shown
     assert "→ " in shown
