@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pulled_models import Shelf
 
 from gguf_samples import write_samples
 from hearth.weights.catalogue import Catalogue, load_catalogue
@@ -38,3 +39,9 @@ def server() -> Iterator[HubServer]:
     """A hub on this machine, with nothing on it yet."""
     with HubServer() as running:
         yield running
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """Where pulls publish, with nothing on it yet."""
+    return Shelf(tmp_path / "shelf")

@@ -1,73 +1,19 @@
 """Fetching models: whole and verified, or not at all."""
 
-import hashlib
 import os
-import random
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pulled_models import QUICK, REPO, Shelf, interrupt, noise, plan_of, puller
 
-from hearth.errors import Denied, HearthError, ModelUnavailable, StateError, UsageError
-from hearth.weights.fetch.claim import claimed, is_claimed
+from hearth.errors import Denied, HearthError, ModelUnavailable, StateError
 from hearth.weights.fetch.hub import Hub
-from hearth.weights.fetch.plan import Plan
 from hearth.weights.fetch.progress import Notice, Progress
-from hearth.weights.fetch.pull import Puller, incoming_folder, lock_of
+from hearth.weights.fetch.pull import Puller, incoming_folder
 from hearth.weights.fetch.transfer import Tuning
 from hearth.weights.fetch.wire import Access
-from hearth.weights.manifest import Origin, StoredFile
+from hearth.weights.manifest import Origin
 from hub_server import HubServer, Seen
-
-REPO = "local/model"
-QUICK = Tuning(piece_bytes=64 << 10, sync_bytes=64 << 10, backoff_s=0.0, tick_s=0.002)
-
-
-def noise(size: int, seed: int = 0) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-class Shelf:
-    """Takes what is published, as a store does, and looks at it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.models: dict[str, dict[str, bytes]] = {}
-        self.files: tuple[StoredFile, ...] = ()
-        self.origin: Origin | None = None
-
-    def publish(self, name: str, origin: Origin, incoming: Path, files: tuple[StoredFile, ...]) -> str:
-        assert sorted(path.name for path in incoming.iterdir()) == sorted(file.name for file in files)
-        self.models[name] = {file.name: (incoming / file.name).read_bytes() for file in files}
-        for file in files:
-            data = self.models[name][file.name]
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (file.size_bytes, file.sha256)
-        self.folder.mkdir(exist_ok=True)
-        incoming.rename(self.folder / str(len(list(self.folder.iterdir()))))
-        self.files, self.origin = files, origin
-        return name
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "shelf")
-
-
-def puller(tmp_path: Path, shelf: Shelf, access: Access, told: list[object] | None = None, **more: object) -> Puller:
-    heard = told if told is not None else []
-    options = {"tuning": QUICK, **more}
-    return Puller(tmp_path / "models", shelf.publish, access, heard.append, **options)  # type: ignore[arg-type]  # a mix
-
-
-def plan_of(server: HubServer, name: str = "m", **wanted: object) -> Plan:
-    return Hub(Access(server.endpoint), lambda _: None).plan(name, REPO, **wanted)  # type: ignore[arg-type]  # a mix
 
 
 def requested(server: HubServer) -> list[tuple[int, int]]:
@@ -253,11 +199,6 @@ def test_each_range_is_asked_of_the_same_content(tmp_path: Path, server: HubServ
     assert len(server.of("storage")) > 3
 
 
-def interrupt(event: object) -> None:
-    if isinstance(event, Progress) and event.done_bytes:
-        raise KeyboardInterrupt
-
-
 def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
     server.add(REPO, {"a.gguf": noise(300_000)})
     plan = plan_of(server)
@@ -300,116 +241,6 @@ def test_offline_is_refused_before_any_socket(tmp_path: Path, server: HubServer,
     assert len(server.seen) == before
 
 
-def test_an_address_needs_its_sha256(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
-    data = noise(400_000)
-    url = server.add_loose("some%20model.gguf".replace("%20", "_"), data)
-    hub = Hub(Access(server.endpoint), lambda _: None)
-    with pytest.raises(UsageError, match="add --sha256"):
-        hub.plan_url(url)
-    for wrong in ("abc", "g" * 64):
-        with pytest.raises(UsageError, match="no sha256"):
-            hub.plan_url(url, wrong)
-    with pytest.raises(UsageError, match="not an address"):
-        hub.plan_url("http://me:secret@localhost/a.gguf", "0" * 64)
-    plan = hub.plan_url(url, hashlib.sha256(data).hexdigest().upper())
-    assert (plan.name, plan.size_bytes, plan.origin) == ("some_model", 400_000, Origin("url", url))
-    puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
-    assert shelf.models["some_model"]["some_model.gguf"] == data
-    secret = hub.plan_url(f"{url}?token=hf_x&Signature=hf_x", hashlib.sha256(data).hexdigest())
-    assert (secret.name, secret.origin) == ("some_model", Origin("url", url))
-    lying = hub.plan_url(url, "0" * 64)
-    with pytest.raises(ModelUnavailable, match="damaged"):
-        puller(tmp_path, shelf, Access(server.endpoint)).pull(lying)
-
-
-def test_a_link_to_the_hub_is_known_by_the_hub(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
-    data = noise(90_000)
-    commit = server.add(REPO, {"x/a b.gguf": data})
-    hub = Hub(Access(server.endpoint), lambda _: None)
-    plan = hub.plan_url(f"{server.endpoint}/{REPO}/blob/main/x/a%20b.gguf?download=true")
-    assert (plan.name, plan.origin) == ("a b", Origin("hub", REPO, commit))
-    puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
-    assert shelf.models["a b"]["a b.gguf"] == data
-    with pytest.raises(UsageError, match="check --sha256"):
-        hub.plan_url(f"{server.endpoint}/{REPO}/resolve/main/x/a%20b.gguf", "0" * 64)
-    with pytest.raises(ModelUnavailable, match=r"has no y\.gguf"):
-        hub.plan_url(f"{server.endpoint}/{REPO}/resolve/main/y.gguf")
-
-
-def test_a_file_that_is_replaced_behind_its_address_begins_again(
-    tmp_path: Path, server: HubServer, shelf: Shelf
-) -> None:
-    old, new = noise(400_000, 1), noise(400_000, 2)
-    url = server.add_loose("a.gguf", old)
-    plan = Hub(Access(server.endpoint)).plan_url(url, hashlib.sha256(new).hexdigest())
-    server.when_sent = (200_000, lambda: server.add_loose("a.gguf", new) and None)
-    told: list[object] = []
-    one = Tuning(connections=1, piece_bytes=1 << 16, backoff_s=0.0)
-    puller(tmp_path, shelf, Access(server.endpoint), told, tuning=one).pull(plan)
-    assert shelf.models["a"]["a.gguf"] == new
-    assert any("another version" in event.text for event in told if isinstance(event, Notice))
-
-
-def test_two_pulls_of_the_same_files_take_turns(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
-    data = noise(300_000)
-    server.add(REPO, {"a.gguf": data})
-    plan = plan_of(server)
-    access = Access(server.endpoint)
-    waiting, blocked = threading.Event(), threading.Event()
-    first: list[object] = []
-
-    def hold(name: str, origin: Origin, incoming: Path, files: tuple[StoredFile, ...]) -> str:
-        blocked.set()
-        assert waiting.wait(20)
-        return shelf.publish(name, origin, incoming, files)
-
-    thread = threading.Thread(target=lambda: first.append(Puller(
-        tmp_path / "models", hold, access, lambda _: None, tuning=QUICK).pull(plan)))  # fmt: skip
-    thread.start()
-    assert blocked.wait(20)
-    with pytest.raises(StateError, match=rf"already \(process {os.getpid()}\)"):
-        puller(tmp_path, shelf, access).pull(plan, wait=False)
-    told: list[object] = []
-
-    def tell(event: object) -> None:
-        told.append(event)
-        waiting.set()
-
-    second = Puller(tmp_path / "models", shelf.publish, access, tell, tuning=QUICK)
-    assert second.pull(plan, have=lambda: first[0] if shelf.models else None) == "m"
-    thread.join(20)
-    assert told == [Notice(f"waiting: another process fetches it already (process {os.getpid()})")]
-    assert sum(seen.sent for seen in server.of("storage")) == len(data)
-    assert not lock_of(incoming_folder(tmp_path / "models", plan)).exists()
-
-
-def test_a_lock_that_is_taken_away_meanwhile_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock, told, opened = tmp_path / "a.lock", list[str](), list[int]()
-
-    def open_late(path: Path) -> int:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-        opened.append(descriptor)
-        if len(opened) == 1:
-            # Whoever had it is done just now.
-            path.unlink()
-        return descriptor
-
-    monkeypatch.setattr("hearth.weights.fetch.claim._open", open_late)
-    with claimed(lock, wait=False, tell=told.append):
-        assert is_claimed(lock)
-    assert (len(opened), told) == (2, [])
-    assert not lock.exists()
-
-
-def test_what_another_published_just_before_is_not_fetched_again(
-    tmp_path: Path, server: HubServer, shelf: Shelf
-) -> None:
-    server.add(REPO, {"a.gguf": noise(1000)})
-    assert puller(tmp_path, shelf, Access(server.endpoint)).pull(plan_of(server), have=lambda: "theirs") == "theirs"
-    assert not server.of("storage")
-    assert list((tmp_path / "models" / ".incoming").iterdir()) == []
-
-
 def test_what_is_not_of_the_plan_is_cleared_away(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:
     server.add(REPO, {"a.gguf": noise(100_000)})
     plan = plan_of(server)
@@ -424,15 +255,6 @@ def test_what_is_not_of_the_plan_is_cleared_away(tmp_path: Path, server: HubServ
     (folder / "a.gguf").write_bytes(b"not all of it")
     puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
     assert sum(seen.sent for seen in server.of("storage")) == 200_000
-
-
-@pytest.mark.parametrize("size", [99_999, 100_001])
-def test_a_size_that_does_not_agree_is_refused(tmp_path: Path, server: HubServer, shelf: Shelf, size: int) -> None:
-    url = server.add_loose("a.gguf", noise(100_000))
-    plan = Hub(Access(server.endpoint)).plan_url(url, "0" * 64)
-    server.add_loose("a.gguf", noise(size))
-    with pytest.raises(ModelUnavailable, match=f"has {size} bytes as a.gguf; it must have 100000"):
-        puller(tmp_path, shelf, Access(server.endpoint)).pull(plan)
 
 
 def test_redirects_end_somewhere(tmp_path: Path, server: HubServer, shelf: Shelf) -> None:

@@ -29,12 +29,6 @@ RATES = ("cut", "error", "ignore_range", "wrong", "trickle", "expired", "new_eta
 CHILD = Path(__file__).resolve().parent.parent / "pull_child.py"
 
 
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as running:
-        yield running
-
-
 def files_for(rng: random.Random) -> dict[str, bytes]:
     count = rng.choice((1, 1, 1, 3))
     names = ["a-Q4_K_M.gguf"] if count == 1 else [f"a-Q4_K_M-0000{n}-of-00003.gguf" for n in (1, 2, 3)]

@@ -44,18 +44,6 @@ def claimed(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[Non
         os.close(descriptor)
 
 
-def is_claimed(path: Path) -> bool:
-    """Whether a living process holds the lock of this file."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return not _take(path, descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

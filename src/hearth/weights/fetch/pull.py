@@ -45,7 +45,7 @@ def incoming_folder(models: Path, plan: Plan) -> Path:
 
 
 def lock_of(incoming: Path) -> Path:
-    """The lock that is held while files arrive in this folder (``claim.is_claimed``)."""
+    """The lock that is held while files arrive in this folder (``claim.claimed``)."""
     return incoming.with_name(f"{incoming.name}.lock")
 
 
