@@ -12,6 +12,7 @@
     │   ├── ModelUnavailable       exit 4   no such model, or its file is missing
     │   │   └── CorruptModel       exit 4   the file is there but is not a whole GGUF of a known kind
     │   └── EngineFailed           exit 4   the engine did not start, or stopped
+    │       └── OutOfMemory        exit 4   the engine did not start for want of memory
     └── Denied                     exit 5   a policy forbids it
 
 Model and tool failures are values (see ``events`` and ``tools.tool``), never exceptions across a seam.
@@ -86,6 +87,10 @@ class CorruptModel(ModelUnavailable):
 
 class EngineFailed(Unavailable):
     """The engine did not start, or stopped while it was needed."""
+
+
+class OutOfMemory(EngineFailed):
+    """The engine did not start for want of memory."""
 
 
 class Denied(HearthError):

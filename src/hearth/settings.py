@@ -39,6 +39,10 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parallel sequences."""
     threads: int = 0
     """Threads for decoding; 0 takes the physical cores."""
+    memory_gib: float = 0.0
+    """RAM that all models together may take, in GiB; 0 takes what is free."""
+    idle_unload_s: float = 1800.0
+    """A model that nobody asked for so many seconds is unloaded, its conversations saved; 0 never, nor if pinned."""
     load_timeout_s: float = 600.0
     """How long a load may take without any sign of life."""
 
@@ -84,6 +88,7 @@ ENVIRONMENT = {
     "HEARTH_CONTEXT": "engine.context",
     "HEARTH_SLOTS": "engine.slots",
     "HEARTH_THREADS": "engine.threads",
+    "HEARTH_MEMORY": "engine.memory_gib",
     "HEARTH_KV": "kv.enabled",
 }
 """Environment variables and the settings that they give."""
@@ -94,6 +99,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "engine.context": (0, 1 << 24),
     "engine.slots": (1, 64),
     "engine.threads": (0, 1024),
+    "engine.memory_gib": (0, 1 << 20),
+    "engine.idle_unload_s": (0, float("inf")),
     "engine.load_timeout_s": (1, float("inf")),
     "kv.quota_gib": (0, 1 << 20),
     "kv.rest_s": (0, 86_400),

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from running_gateway import MODEL, Running, Start, eventually
 
+import gguf_models
 from hearth.gateway.app import Gateway
 from hearth.gateway.connection import Connection
 from hearth.gateway.keys import load_key
@@ -43,7 +44,7 @@ async def start() -> AsyncIterator[Start]:
     ) -> Running:
         paths = resolve_paths(os.environ)
         paths.ensure()
-        (paths.models / f"{MODEL}.gguf").write_bytes(b"GGUF")
+        gguf_models.write_llama(paths.models / f"{MODEL}.gguf")
         engines: list[PretendEngine] = []
 
         def make(card: ModelCard, launch: Launch, paths: Paths) -> Engine:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from running_gateway import Start
 
+import gguf_models
 from hearth.gateway.asgi import BODY_LIMIT
 
 CHAT = "/v1/chat/completions"
@@ -175,7 +176,7 @@ async def test_no_model_is_the_default_model(start: Start, model: str | None) ->
 async def test_a_model_by_its_path_is_for_the_unix_socket(start: Start) -> None:
     running = await start()
     path = running.paths.data / "elsewhere.gguf"
-    path.write_bytes(b"GGUF")
+    gguf_models.write_llama(path)
     assert (await (await running.chat(model=str(path))).json())["model"] == str(path)
     answer = await running.remote.post(
         running.url + CHAT,
@@ -189,7 +190,7 @@ async def test_a_model_by_its_path_is_for_the_unix_socket(start: Start) -> None:
 @pytest.mark.parametrize("asked", [{}, {"model": "the path"}])
 async def test_the_owners_default_may_be_a_path_for_everybody(start: Start, home: Path, asked: dict[str, str]) -> None:
     path = home / "elsewhere.gguf"
-    path.write_bytes(b"GGUF")
+    gguf_models.write_llama(path)
     running = await start(model=str(path))
     listed = await (await running.remote.get(f"{running.url}/v1/models", headers={"x-api-key": running.key})).json()
     assert str(path) in [each["id"] for each in listed["data"]]

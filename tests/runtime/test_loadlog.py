@@ -2,7 +2,7 @@
 
 import pytest
 
-from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable
+from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable, OutOfMemory
 from hearth.runtime.loadlog import load_error
 
 FAILED = """\
@@ -59,10 +59,10 @@ def diagnose(line: str, exit_text: str = "exit code 70") -> HearthError:
         ),
         (
             "0.23.966 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 51200000000",
-            EngineFailed,
+            OutOfMemory,
             "not enough memory for a buffer of 48,828 MiB",
         ),
-        ("ggml_cuda: cudaMalloc failed: out of memory", EngineFailed, "not enough memory"),
+        ("ggml_cuda: cudaMalloc failed: out of memory", OutOfMemory, "not enough memory"),
         (
             "ImportError: libgomp.so.1: cannot open shared object file",
             EngineFailed,

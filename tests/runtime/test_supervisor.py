@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import gguf_models
-from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable
+from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable, OutOfMemory
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.restarts import MOST_FAILURES, Restarts
 from hearth.runtime.supervisor import MakeEngine, Supervisor
-from hearth.settings import Settings
+from hearth.settings import EngineSettings, Settings
 from hearth.weights.store import ModelCard
 
 
@@ -41,7 +41,13 @@ class Stable:
 class BrokenEngine(PretendEngine):
     """Never gets ready."""
 
+    def began(self) -> None:
+        """It looks like one that loads."""
+        self._state = EngineState.STARTING
+
     async def start(self, tell: Tell = lambda _progress: None) -> None:
+        self.began()
+        await asyncio.sleep(0.05)
         await self.fail("the moon is in the way")
         raise EngineFailed(self.cause)
 
@@ -58,6 +64,21 @@ def paths(home: Path) -> Paths:
 @pytest.fixture
 def supervise(paths: Paths) -> Callable[[MakeEngine], Supervisor]:
     return lambda make: Supervisor(Settings(), paths, make)
+
+
+@pytest.fixture
+async def supervise_one(paths: Paths) -> Callable[[MakeEngine], Supervisor]:
+    """With memory for one model at a time."""
+    supervisor = Supervisor(Settings(), paths, Stable())
+    await supervisor.ready("one", quiet)
+    settings = Settings(engine=EngineSettings(memory_gib=1.5 * held(supervisor)[0] / (1 << 30)))
+    await supervisor.close()
+    return lambda make: Supervisor(settings, paths, make)
+
+
+def held(supervisor: Supervisor) -> list[int]:
+    """RAM that each model was admitted with."""
+    return [record["held_bytes"][-1] for record in supervisor.report()]
 
 
 def quiet(_progress: LoadProgress) -> None:
@@ -89,9 +110,18 @@ async def test_nothing_runs_before_it_is_asked_for(supervise: Supervise) -> None
     await supervisor.close()
 
 
-async def test_a_second_model_takes_the_place_of_an_idle_one(supervise: Supervise) -> None:
+async def test_two_models_that_both_fit_are_loaded_side_by_side(supervise: Supervise) -> None:
     stable = Stable()
     supervisor = supervise(stable)
+    async with supervisor.lease("one", quiet), supervisor.lease("two", quiet):
+        assert [record["state"] for record in supervisor.report()] == ["busy", "busy"]
+    assert [record["state"] for record in supervisor.report()] == ["ready", "ready"]
+    await supervisor.close()
+
+
+async def test_a_second_model_takes_the_place_of_an_idle_one(supervise_one: Supervise) -> None:
+    stable = Stable()
+    supervisor = supervise_one(stable)
     await supervisor.ready("one", quiet)
     told: list[LoadProgress] = []
     await supervisor.ready("two", told.append)
@@ -114,9 +144,9 @@ async def test_a_file_that_was_replaced_is_loaded_anew(supervise: Supervise, pat
     await supervisor.close()
 
 
-async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise: Supervise) -> None:
+async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise_one: Supervise) -> None:
     stable = Stable()
-    supervisor = supervise(stable)
+    supervisor = supervise_one(stable)
     order: list[str] = []
     waits = asyncio.Event()
 
@@ -138,12 +168,13 @@ async def test_a_busy_engine_is_waited_for_in_order_of_arrival(supervise: Superv
     await supervisor.close()
 
 
-async def test_a_waiting_caller_who_leaves_holds_nobody_up(supervise: Supervise) -> None:
-    supervisor = supervise(Stable())
+async def test_a_waiting_caller_who_leaves_holds_nobody_up(supervise_one: Supervise) -> None:
+    supervisor = supervise_one(Stable())
     waits = asyncio.Event()
     async with supervisor.lease("one", quiet):
         second = asyncio.create_task(supervisor.ready("two", lambda _progress: waits.set()))
         await waits.wait()
+        assert supervisor.report()[0]["state"] == "draining"
         second.cancel()
         await asyncio.wait([second])
         async with supervisor.lease("one", quiet) as lease:
@@ -206,7 +237,7 @@ async def test_a_real_engine_that_is_killed_is_replaced(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
     async with supervisor.lease("one", quiet) as lease:
         [record] = supervisor.report()
-        assert (record["model"], record["state"], record["context"], record["slots"]) == ("one", "ready", 2048, 2)
+        assert (record["model"], record["state"], record["context"], record["slots"]) == ("one", "busy", 2048, 2)
         assert record["users"] == 1
         assert record["rss_bytes"] > 1 << 20
         os.kill(record["pid"], signal.SIGKILL)
@@ -235,9 +266,9 @@ async def test_two_real_models_in_turn(paths: Paths) -> None:
     for name in ("one", "two", str(paths.models / "one.gguf")):
         async with supervisor.lease(name, quiet) as lease:
             assert lease.engine.card.name == name
-    assert [record["state"] for record in supervisor.report()] == ["ready"]
+    assert [record["state"] for record in supervisor.report()] == ["ready"] * 3
     await supervisor.close()
-    assert [record["state"] for record in supervisor.report()] == ["stopped"]
+    assert [record["state"] for record in supervisor.report()] == ["stopped"] * 3
 
 
 async def test_a_model_that_fails_again_and_again_is_refused_at_once(paths: Paths) -> None:
@@ -266,4 +297,102 @@ async def test_after_a_failure_the_next_start_waits_and_says_so(supervise: Super
         await supervisor.ready("one", quiet)
     assert (await supervisor.ready("one", told.append)).state is EngineState.READY
     assert "its engine failed, a new one starts in 1 s" in told[0].detail
+    await supervisor.close()
+
+
+async def test_a_pinned_model_stays_and_is_named_as_what_is_in_the_way(supervise_one: Supervise) -> None:
+    stable = Stable()
+    supervisor = supervise_one(stable)
+    await supervisor.ready("one", quiet)
+    supervisor.pin("one", True)
+    with pytest.raises(EngineFailed, match="two does not fit beside one, pinned") as refused:
+        await supervisor.ready("two", quiet)
+    assert refused.value.fix == "run: hearth models unpin one"
+    supervisor.pin("one", False)
+    assert (await supervisor.ready("two", quiet)).state is EngineState.READY
+    assert supervisor.report()[0]["model"] == "two"
+    await supervisor.close()
+
+
+async def test_what_can_never_fit_is_refused_with_what_would(paths: Paths) -> None:
+    supervisor = Supervisor(Settings(engine=EngineSettings(memory_gib=0.05, context=1 << 20)), paths, Stable())
+    with pytest.raises(EngineFailed, match="one does not fit into the memory") as refused:
+        await supervisor.ready("one", quiet)
+    assert "HEARTH_CONTEXT" in refused.value.fix or "smaller model" in refused.value.fix
+    await supervisor.close()
+
+
+async def test_a_model_is_unloaded_once_nobody_uses_it_and_not_before(supervise: Supervise) -> None:
+    stable = Stable()
+    supervisor = supervise(stable)
+    waits = asyncio.Event()
+    with pytest.raises(ModelUnavailable, match="'one' is not loaded"):
+        await supervisor.unload("one", quiet)
+    async with supervisor.lease("one", quiet):
+        leaving = asyncio.create_task(supervisor.unload("one", lambda _progress: waits.set()))
+        await waits.wait()
+        late = asyncio.create_task(supervisor.ready("one", quiet))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+        assert stable.made[0].state is EngineState.READY
+    await leaving
+    assert await late is stable.made[1]
+    assert stable.made[0].state is EngineState.STOPPED
+    await supervisor.close()
+
+
+async def test_a_model_that_nobody_asks_for_is_unloaded_unless_it_is_pinned(paths: Paths) -> None:
+    supervisor = Supervisor(Settings(engine=EngineSettings(idle_unload_s=0.2)), paths, Stable())
+    supervisor.pin("two", True)
+    async with supervisor.lease("one", quiet):
+        await supervisor.ready("two", quiet)
+        await asyncio.sleep(0.5)
+        assert [record["model"] for record in supervisor.report()] == ["one", "two"]
+    async with asyncio.timeout(20):
+        while len(supervisor.report()) > 1:
+            await asyncio.sleep(0.05)
+    assert supervisor.report()[0]["model"] == "two"
+    await supervisor.close()
+
+
+class HungryEngine(PretendEngine):
+    """Has memory only when its neighbour is gone."""
+
+    neighbour: PretendEngine
+
+    async def start(self, tell: Tell = lambda _progress: None) -> None:
+        if self.neighbour.state is EngineState.READY:
+            await self.fail("not enough memory")
+            raise OutOfMemory(self.cause)
+        await super().start(tell)
+
+
+async def test_a_load_without_memory_is_tried_again_when_the_idle_have_gone(paths: Paths) -> None:
+    made: list[PretendEngine] = []
+
+    def make(card: ModelCard, _launch: Launch, _paths: Paths) -> Engine:
+        if card.name == "one":
+            made.append(PretendEngine(card=card))
+        else:
+            hungry = HungryEngine(card=card)
+            hungry.neighbour = made[0]
+            made.append(hungry)
+        return made[-1]
+
+    supervisor = Supervisor(Settings(), paths, make)
+    async with supervisor.lease("one", quiet):
+        with pytest.raises(OutOfMemory, match="not enough memory") as refused:
+            await supervisor.ready("two", quiet)
+        assert "HEARTH_CONTEXT" in refused.value.fix
+    assert (await supervisor.ready("two", quiet)).card.name == "two"
+    assert [record["model"] for record in supervisor.report()] == ["two"]
+    await supervisor.close()
+
+
+async def test_memory_is_told_by_device(supervise: Supervise) -> None:
+    supervisor = supervise(Stable())
+    await supervisor.ready("one", quiet)
+    [ram] = await supervisor.memory()
+    assert ram["name"] == "RAM"
+    assert 0 < held(supervisor)[0] < ram["room_bytes"] < ram["total_bytes"]
     await supervisor.close()

@@ -24,7 +24,8 @@ from hearth.gateway.refusal import Refusal, bad_request, daemon_stops, engine_lo
 from hearth.gateway.timings import Timings, read_timings
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
-from hearth.runtime.supervisor import Lease, Supervisor
+from hearth.runtime.seat import Lease
+from hearth.runtime.supervisor import Supervisor
 from hearth.weights.card import ModelCard
 from hearth.weights.store import is_file_name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable
+from hearth.errors import CorruptModel, EngineFailed, HearthError, ModelUnavailable, OutOfMemory
 
 _UNKNOWN_KIND = re.compile(r"unknown model architecture: '([^']*)'")
 _UNKNOWN_VERSION = re.compile(r"GGUF file is version (\d+)")
@@ -73,9 +73,9 @@ def _engine_error(text: str, model: str, exit_text: str) -> HearthError | None:
     if _MEMORY.search(text):
         size = _BUFFER_BYTES.search(text)
         wanted = f" for a buffer of {int(size[1]) / (1 << 20):,.0f} MiB" if size else ""
-        return EngineFailed(f"model {model}: not enough memory{wanted}", _SMALLER)
+        return OutOfMemory(f"model {model}: not enough memory{wanted}", _SMALLER)
     if exit_text == "killed by SIGKILL":
-        return EngineFailed(
+        return OutOfMemory(
             f"model {model}: the system killed the engine while it loaded, most often for want of memory", _SMALLER
         )
     if found := _NO_LIBRARY.search(text):

@@ -174,6 +174,17 @@ def resident_bytes(pid: int) -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def private_bytes(pid: int) -> int | None:
+    """Of those, what is in no file: the rest may go when memory is short. None as ``resident_bytes``."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    kept = [fields.get(name, "").split() for name in ("RssAnon", "RssShmem")]
+    return sum(int(words[0]) for words in kept if words and words[0].isdigit()) * 1024
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process of this id exists."""
     try:

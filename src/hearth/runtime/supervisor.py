@@ -1,141 +1,49 @@
 """Who runs: starts the engine that a request needs, shares it, and stops it only when nobody uses it.
 
-This file alone names concrete engine classes.
+What is decided is in ``scheduler`` and ``admission``; here it is carried out. This file alone names concrete engine
+classes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from shlex import quote
 from typing import Any
 
-from hearth.errors import EngineFailed, HearthError
+from hearth.errors import EngineFailed, HearthError, ModelUnavailable, OutOfMemory
 from hearth.paths import Paths
-from hearth.runtime.completion import complete
+from hearth.runtime.admission import Admission, Plan, Scale
 from hearth.runtime.embedded import EmbeddedEngine
-from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.engine import Engine, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.store import KvStore
 from hearth.runtime.launch import Launch
-from hearth.runtime.presets import plain_launch
-from hearth.runtime.process import resident_bytes
+from hearth.runtime.line import Line
+from hearth.runtime.probe import Probe
 from hearth.runtime.restarts import Restarts
+from hearth.runtime.scheduler import Bytes, Fit, Load, Refuse, Wait, decide
+from hearth.runtime.seat import Lease, Seat, SeatState
 from hearth.settings import Settings
-from hearth.weights.gguf import read_header
+from hearth.weights.hardware import Machine, measure_machine
+from hearth.weights.pins import Pins
+from hearth.weights.shape import ModelShape
 from hearth.weights.store import ModelCard, Store
 
 MakeEngine = Callable[[ModelCard, Launch, Paths], Engine]
 
-SAVE_LIMIT_S = 10.0
-"""How long an engine that is stopped may take to save what its slots hold."""
-_WAITING_BEAT_S = 1.0
+_BEAT_S = 1.0
+_MOMENT_S = 0.05
+_SLOWEST_ROUND_S = 30.0
 
 log = logging.getLogger("hearth.runtime")
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """An engine that stays while somebody holds it. ``cache`` places requests into its slots; None when it saves no
-    KV state, and places them itself."""
-
-    engine: Engine
-    cache: PrefixCache | None
-
-
-class _Seat:
-    """A loaded (or loading) engine and those who use it."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        open_cache: Callable[[Engine], Awaitable[PrefixCache | None]],
-        failed: Callable[[Engine], None],
-    ) -> None:
-        self.engine = engine
-        self._open_cache = open_cache
-        self._failed = failed
-        self.cache: PrefixCache | None = None
-        self.since = time.time()
-        self.users = 0
-        self.ended = False
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self.listeners: list[Tell] = []
-        self._watch: asyncio.Task[None] | None = None
-        self.load = asyncio.create_task(self._start())
-        # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
-        self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-    async def _start(self) -> None:
-        try:
-            await self.engine.start(self._tell_all)
-        except EngineFailed:
-            self._failed(self.engine)
-            raise
-        self._watch = asyncio.create_task(self._watch_for_death())
-        self.cache = await self._open_cache(self.engine)
-
-    async def _watch_for_death(self) -> None:
-        await self.engine.wait()
-        if self.engine.state is EngineState.FAILED:
-            self._failed(self.engine)
-
-    def _tell_all(self, progress: LoadProgress) -> None:
-        for tell in self.listeners:
-            tell(progress)
-
-    def take(self) -> None:
-        self.users += 1
-        self.idle.clear()
-
-    def leave(self) -> None:
-        self.users -= 1
-        if self.users == 0:
-            self.idle.set()
-
-    async def ready(self, tell: Tell) -> Lease:
-        """Wait for the load, which goes on when this caller is cancelled: another may want it, or come back."""
-        self.listeners.append(tell)
-        try:
-            await asyncio.wait([self.load])
-        finally:
-            self.listeners.remove(tell)
-        if self.load.cancelled():
-            raise EngineFailed(f"model {self.engine.card.name}: its engine was stopped while it loaded", "ask again")
-        self.load.result()
-        return Lease(self.engine, self.cache)
-
-    @property
-    def usable(self) -> bool:
-        """Whether a caller may still be seated here."""
-        return not self.ended and self.engine.state not in (EngineState.STOPPING, EngineState.FAILED)
-
-    async def end(self) -> None:
-        """Save what its slots hold and stop the engine. The load is cancelled first: a cancelled start ends its own
-        process."""
-        self.ended = True
-        self.load.cancel()
-        await asyncio.wait([self.load])
-        if self._watch is not None:
-            self._watch.cancel()
-        if self.cache is not None:
-            if self.engine.state is EngineState.READY:
-                await self.cache.save_all(SAVE_LIMIT_S)
-            await self.cache.close()
-        await asyncio.shield(self.engine.stop())
-        if self.cache is not None:
-            await asyncio.to_thread(self.cache.clear_parts)
-
-
 class Supervisor:
-    """The engines of one daemon. One model is loaded at a time: a second name waits until the first is idle, in order
-    of arrival, and takes its place."""
+    """The engines of one daemon: as many models as have room, the others in order of arrival."""
 
     def __init__(
         self,
@@ -143,22 +51,29 @@ class Supervisor:
         paths: Paths,
         make_engine: MakeEngine | None = None,
         restarts: Restarts | None = None,
+        measure: Callable[[], Machine] = measure_machine,
     ) -> None:
-        """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything."""
-        self._settings = settings.engine
+        """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything.
+        ``measure`` tells of the machine as engines see it."""
         self._chosen = settings.model
         self._paths = paths
         self._make_engine = make_engine or partial(
             EmbeddedEngine, saves=settings.kv.enabled, load_timeout_s=settings.engine.load_timeout_s
         )
         self._store = Store(paths.models)
+        self._pins = Pins(paths.models)
         self._kv = settings.kv
         self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
         self._kv_open: bool | None = None
-        self._seat: _Seat | None = None
-        self._door = asyncio.Lock()
-        self._closed = False
+        self._admission = Admission(
+            settings.engine, self._store, measure, _refine, Probe(paths), saves=settings.kv.enabled
+        )
+        self._seats: dict[str, Seat] = {}
+        self._line = Line()
         self._restarts = restarts or Restarts()
+        self._idle_unload_s = settings.engine.idle_unload_s
+        self._rounds: asyncio.Task[None] | None = None
+        self._closed = False
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be asked for."""
@@ -183,23 +98,80 @@ class Supervisor:
     async def lease(self, name: str, tell: Tell) -> AsyncIterator[Lease]:
         """An engine that is ready and stays while the context is open.
 
-        Concurrent callers share one start; an engine that failed is replaced by a new one. ``tell`` hears of
-        progress until the engine is there. Raises ModelUnavailable, CorruptModel or EngineFailed.
+        Concurrent callers share one start; an engine that failed is replaced by a new one. A load for which the memory
+        does not suffice is tried once more after all idle models have gone. ``tell`` hears of progress until the engine
+        is there. Raises ModelUnavailable, CorruptModel or EngineFailed.
         """
         card = self._store.resolve(name)
-        await self._until_it_may_start(card, tell)
-        async with self._door:
-            seat = await self._seat_for(card, tell)
-            seat.take()
+        again = False
+        while True:
+            await self._until_it_may_start(card, tell)
+            seat = await self._take_seat(card, tell, alone=again)
+            if seat is None:
+                continue
+            try:
+                try:
+                    lease = await seat.ready(tell)
+                except OutOfMemory as error:
+                    if again:
+                        raise await self._admission.smaller(seat.engine.card, seat.held, error) from error
+                    again = True
+                    continue
+                yield lease
+                return
+            finally:
+                seat.leave()
+
+    async def unload(self, name: str, tell: Tell) -> None:
+        """Unload a model once nobody uses it; nobody more is let in meanwhile. Raises ModelUnavailable when it is not
+        loaded."""
+        seat = self._seats.get(name)
+        if seat is None:
+            loaded = ", ".join(self._seats) or "none"
+            raise ModelUnavailable(f"model {name[:200]!r} is not loaded", f"loaded: {loaded}")
+        seat.draining = True
         try:
-            yield await seat.ready(tell)
+            while not seat.idle.is_set():
+                tell(LoadProgress(name, "waiting", 0.0, f"{name} is busy"))
+                await _pause(seat.idle)
+            await self._end(seat)
         finally:
-            seat.leave()
+            seat.draining = False
+
+    def pin(self, name: str, pinned: bool) -> None:
+        """Keep a model loaded from now on, or no longer. Raises ModelUnavailable, StateError."""
+        if pinned:
+            self._store.resolve(name)
+        self._pins.set(name, pinned)
+
+    def report(self) -> list[dict[str, Any]]:
+        """One record for each engine, as ``Seat.report`` has it."""
+        pinned = self._pins.read()
+        return [seat.report(pinned=seat.name in pinned) for seat in self._seats.values()]
+
+    async def memory(self) -> list[dict[str, Any]]:
+        """One record for each device, cards first: name, total_bytes, free_bytes, and room_bytes, what our models may
+        take in all."""
+        machine = await self._admission.machine()
+        room = self._admission.room(machine, self._ours(machine))
+        devices = [(gpu.name, gpu.total_bytes, gpu.free_bytes) for gpu in machine.gpus]
+        devices.append(("RAM", machine.ram_bytes, machine.ram_free_bytes))
+        return [
+            {"name": name, "total_bytes": total, "free_bytes": free, "room_bytes": ours}
+            for (name, total, free), ours in zip(devices, room, strict=True)
+        ]
+
+    async def close(self) -> None:
+        """Stop every engine, busy or not, and refuse what comes after. Safe to call twice."""
+        self._closed = True
+        if self._rounds is not None:
+            self._rounds.cancel()
+        await asyncio.gather(*(seat.end() for seat in self._seats.values()))
 
     async def _until_it_may_start(self, card: ModelCard, tell: Tell) -> None:
         """Wait out the pause of a model whose engine failed; other models go on. Raises EngineFailed when it failed
         again and again."""
-        while (pause := self._restarts.pause(card)) and not self._is_seated(card):
+        while (pause := self._restarts.pause(card)) and not self._seated(card):
             if pause.hopeless:
                 raise EngineFailed(
                     f"the engine of {card.name} failed {pause.failures} times within ten minutes, the last time: "
@@ -209,40 +181,147 @@ class Supervisor:
             tell(
                 LoadProgress(card.name, "waiting", 0.0, f"its engine failed, a new one starts in {pause.wait_s:.0f} s")
             )
-            await asyncio.sleep(min(pause.wait_s, _WAITING_BEAT_S))
+            await asyncio.sleep(min(pause.wait_s, _BEAT_S))
 
-    def _is_seated(self, card: ModelCard) -> bool:
-        return self._seat is not None and self._seat.engine.card == card and self._seat.usable
+    def _seated(self, card: ModelCard) -> Seat | None:
+        """The seat of this model as its files are now; None when it must be loaded."""
+        seat = self._seats.get(card.name)
+        return seat if seat is not None and seat.engine.card == card and seat.usable else None
+
+    async def _take_seat(self, card: ModelCard, tell: Tell, *, alone: bool) -> Seat | None:
+        """A seat with one more user; None when the model's engine failed meanwhile. Who needs a load stands in line,
+        and so does who wants a model that is drained for somebody."""
+        seat = self._seated(card)
+        if seat is None or seat.draining:
+            async with self._line.turn(partial(_tell_place, card.name, tell)):
+                return await self._admit(card, tell, alone=alone)
+        seat.take()
+        return seat
+
+    async def _admit(self, card: ModelCard, tell: Tell, *, alone: bool) -> Seat | None:
+        """Make room and load, with the turn in hand. ``alone`` lets all idle models go. None when the model's engine
+        failed while one stood in line. Raises as ``lease``."""
+        asked_to_go: set[Seat] = set()
+        try:
+            while True:
+                if self._closed:
+                    raise EngineFailed("the daemon is stopping", "run the command again")
+                if (seat := self._seated(card)) is not None:
+                    if not seat.draining:
+                        seat.take()
+                        return seat
+                    tell(LoadProgress(card.name, "waiting", 0.0, f"{card.name} is being unloaded"))
+                    await asyncio.sleep(_MOMENT_S)
+                    continue
+                if self._restarts.pause(card):
+                    return None
+                if await self._someone_moves(tell, card.name):
+                    continue
+                machine, room, scale = await self._weigh(card)
+                residents = [
+                    seat.resident(len(room), pinned=seat.name in self._pins.read()) for seat in self._seats.values()
+                ]
+                decision = decide(residents, room, scale)
+                if isinstance(decision, Refuse):
+                    raise await self._refusal(card, decision, machine, room)
+                going = {self._seats[name] for name in _names(decision)}
+                if alone and isinstance(decision, Load):
+                    going |= {self._seats[each.name] for each in residents if not each.busy and not each.pinned}
+                for seat in going | asked_to_go:
+                    seat.draining = seat in going
+                asked_to_go = going
+                if isinstance(decision, Wait):
+                    await self._await_idle(going, card.name, tell)
+                elif (seat := await self._load(card, decision.fit, going, tell)) is not None:
+                    return seat
+        finally:
+            for seat in asked_to_go:
+                seat.draining = False
+
+    async def _someone_moves(self, tell: Tell, name: str) -> bool:
+        """Wait for what is on its way: two loads at once would count the same memory twice. False when all is still."""
+        for seat in list(self._seats.values()):
+            if seat.state is SeatState.STARTING:
+                tell(LoadProgress(name, "waiting", 0.0, f"{seat.name} is loading"))
+                await asyncio.wait([seat.load], timeout=_BEAT_S)
+                return True
+            if not seat.usable:
+                await self._end(seat)
+                return True
+            if seat.name == name:
+                # Its files were replaced: the old one goes when nobody uses it.
+                await self._await_idle({seat}, name, tell)
+                if seat.idle.is_set():
+                    await self._end(seat)
+                return True
+        return False
+
+    async def _weigh(self, card: ModelCard) -> tuple[Machine, Bytes, Scale]:
+        machine = await self._admission.machine()
+        room = self._admission.room(machine, self._ours(machine))
+        return machine, room, await self._admission.scale(card, machine, room)
+
+    def _ours(self, machine: Machine) -> Bytes:
+        """What our engines have taken of each device; of the RAM only what the system could not take back."""
+        residents = [seat.resident(len(machine.gpus) + 1, pinned=False) for seat in self._seats.values()]
+        cards = [sum(each.held[index] for each in residents) for index in range(len(machine.gpus))]
+        return *cards, sum(seat.private_bytes() for seat in self._seats.values())
+
+    async def _refusal(self, card: ModelCard, decision: Refuse, machine: Machine, room: Bytes) -> HearthError:
+        if not decision.pinned:
+            return await self._admission.too_large(card, machine, room)
+        names = " and ".join(decision.pinned)
+        return EngineFailed(
+            f"model {card.name} does not fit beside {names}, pinned",
+            f"run: hearth models unpin {quote(decision.pinned[0])}",
+        )
+
+    async def _await_idle(self, seats: set[Seat], wanted: str, tell: Tell) -> None:
+        """Wait a moment for one of them."""
+        busy = [seat for seat in seats if not seat.idle.is_set()]
+        if busy:
+            names = " and ".join(sorted(seat.name for seat in busy))
+            tell(LoadProgress(wanted, "waiting", 0.0, f"{names} {'is' if len(busy) == 1 else 'are'} busy"))
+            await _pause(busy[0].idle)
+
+    async def _load(self, card: ModelCard, fit: Fit, going: set[Seat], tell: Tell) -> Seat | None:
+        """Unload those and begin the load; None when one of them is in use again."""
+        plan: Plan = fit.how
+        engine = self._make_engine(card, plan.launch, self._paths)
+        if going:
+            await engine.check()
+        for seat in going:
+            if seat.users:
+                return None
+            tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.name}"))
+            await self._end(seat)
+        if self._closed:
+            return None
+        seat = self._seats[card.name] = Seat(engine, plan, fit.held, self._open_cache, self._note_failure)
+        seat.take()
+        if self._idle_unload_s and self._rounds is None:
+            self._rounds = asyncio.create_task(self._unload_the_unused())
+        return seat
+
+    async def _end(self, seat: Seat) -> None:
+        await seat.end()
+        if self._seats.get(seat.name) is seat:
+            del self._seats[seat.name]
+
+    async def _unload_the_unused(self) -> None:
+        """Look round for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(self._idle_unload_s / 4, _SLOWEST_ROUND_S))
+            pinned = self._pins.read()
+            for seat in list(self._seats.values()):
+                unused = loop.time() - seat.used_at >= self._idle_unload_s
+                if seat.state is SeatState.READY and unused and seat.name not in pinned:
+                    log.info("%s: unloaded, nobody asked for it for %.0f s", seat.name, self._idle_unload_s)
+                    await self._end(seat)
 
     def _note_failure(self, engine: Engine) -> None:
         self._restarts.note(engine.card, engine.cause)
-
-    async def _seat_for(self, card: ModelCard, tell: Tell) -> _Seat:
-        """The seat of this model, a new one when its file was replaced. The door is held: whoever comes later waits
-        behind, so no model starves."""
-        seat = self._seat
-        if seat is not None and self._is_seated(card):
-            return seat
-        engine = self._make_engine(card, await self._launch(card), self._paths)
-        if seat is not None:
-            if seat.usable:
-                await engine.check()
-                await _drained(seat, card.name, tell)
-                tell(LoadProgress(card.name, "stopping", 0.0, f"stopping {seat.engine.card.name}"))
-            # A caller who leaves must not leave an engine that is neither saved nor stopped.
-            await complete(seat.end())
-        if self._closed:
-            raise EngineFailed("the daemon is stopping", "run the command again")
-        self._seat = _Seat(engine, self._open_cache, self._note_failure)
-        return self._seat
-
-    async def _launch(self, card: ModelCard) -> Launch:
-        try:
-            header = await asyncio.to_thread(read_header, card.path)
-        except HearthError:
-            # The engine's own check says what is wrong, in its turn.
-            return plain_launch(self._settings, 0)
-        return plain_launch(self._settings, header.context_length)
 
     async def _open_cache(self, engine: Engine) -> PrefixCache | None:
         """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""
@@ -257,43 +336,22 @@ class Supervisor:
                 log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
         return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s) if self._kv_open else None
 
-    def report(self) -> list[dict[str, Any]]:
-        """One record for each engine: model, state, pid, context (tokens), slots, rss_bytes (None when unknown),
-        since (seconds since the epoch), users, cause, kv (None when it saves no state; else how many were saved and
-        restored, and what is wrong with saving)."""
-        if self._seat is None:
-            return []
-        engine = self._seat.engine
-        return [
-            {
-                "model": engine.card.name,
-                "state": str(engine.state),
-                "pid": engine.pid,
-                "context": engine.context_length,
-                "slots": engine.slots,
-                "rss_bytes": resident_bytes(engine.pid) if engine.pid else None,
-                "since": self._seat.since,
-                "users": self._seat.users,
-                "cause": engine.cause,
-                "kv": self._seat.cache.report() if self._seat.cache else None,
-            }
-        ]
 
-    async def close(self) -> None:
-        """Stop every engine, busy or not, and refuse what comes after. Safe to call twice."""
-        self._closed = True
-        if self._seat is not None:
-            await self._seat.end()
+def _refine(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:
+    return launch
 
 
-async def _drained(seat: _Seat, wanted: str, tell: Tell) -> None:
-    """Wait until nobody uses the seat, telling the caller of it."""
-    began = time.monotonic()
-    while not seat.idle.is_set():
-        elapsed = time.monotonic() - began
-        tell(LoadProgress(wanted, "waiting", elapsed, f"{seat.engine.card.name} is busy"))
-        try:
-            async with asyncio.timeout(_WAITING_BEAT_S):
-                await seat.idle.wait()
-        except TimeoutError:
-            continue
+def _names(decision: Load | Wait) -> tuple[str, ...]:
+    return decision.unload if isinstance(decision, Load) else decision.drain
+
+
+def _tell_place(name: str, tell: Tell, before: int) -> None:
+    if before:
+        tell(LoadProgress(name, "waiting", 0.0, f"place {before + 1} in line"))
+
+
+async def _pause(event: asyncio.Event) -> None:
+    """Until it is set, a second at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BEAT_S):
+            await event.wait()

@@ -45,7 +45,7 @@ def find_subject(text: str, store: Store, catalogue: Catalogue, access: Callable
     alone. Raises ModelUnavailable when it is not known, or not enough of it; UsageError for nonsense.
     """
     if any(card.name == text for card in store.cards()):
-        return _of_card(store.resolve(text), store)
+        return subject_of(store.resolve(text), store)
     reference = parse_reference(text)
     match reference:
         case CatalogueRef():
@@ -54,7 +54,7 @@ def find_subject(text: str, store: Store, catalogue: Catalogue, access: Callable
             return _of_hub(reference, access())
         case FileRef():
             path = Path(reference.path).expanduser().absolute()
-            return _of_card(card_of_file(str(path), path), store)
+            return subject_of(card_of_file(str(path), path), store)
         case UrlRef():
             raise UsageError(f"{text[:100]} is not asked for its header", "fetch it, then: hearth models fit NAME")
 
@@ -89,7 +89,8 @@ def find_source(reference: CatalogueRef, catalogue: Catalogue) -> tuple[Entry, Q
     return entry, source
 
 
-def _of_card(card: ModelCard, store: Store) -> Subject:
+def subject_of(card: ModelCard, store: Store) -> Subject:
+    """A model on this disk by the headers of its files. Raises ModelUnavailable, CorruptModel."""
     first, *more = read_parts(card)
     manifest = store.manifest(card.name) if not card.name.startswith("/") else None
     projector = manifest.file_of("mmproj") if manifest else None

@@ -1,0 +1,196 @@
+"""One loaded model: its engine, who uses it, what it holds. The one writer of a model's state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hearth.errors import EngineFailed
+from hearth.runtime.admission import Plan
+from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.kv.cache import PrefixCache
+from hearth.runtime.process import private_bytes, resident_bytes
+from hearth.runtime.scheduler import Bytes, Resident
+
+SAVE_LIMIT_S = 10.0
+"""How long an engine that is stopped may take to save what its slots hold."""
+
+
+class SeatState(StrEnum):
+    """Where a model is: that of its engine, and while it is ready what is made of it.
+
+    stopped → starting → ready ⇄ busy → draining → stopping → stopped; each of them may become failed.
+    """
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An engine that stays while somebody holds it. ``cache`` places requests into its slots; None when it saves no
+    KV state, and places them itself."""
+
+    engine: Engine
+    cache: PrefixCache | None
+
+
+OpenCache = Callable[[Engine], Awaitable[PrefixCache | None]]
+Failed = Callable[[Engine], None]
+
+
+class Seat:
+    """A model that is loaded or loading, and those who use it."""
+
+    def __init__(self, engine: Engine, plan: Plan | None, held: Bytes, open_cache: OpenCache, failed: Failed) -> None:
+        """The load begins at once. ``held`` is what it was admitted with on each device; ``failed`` hears of an engine
+        that died, or did not start."""
+        self.engine = engine
+        self.plan = plan
+        self.held = held
+        self.cache: PrefixCache | None = None
+        self.since = time.time()
+        self.used_at = time.monotonic()
+        self.users = 0
+        self.draining = False
+        """Nobody more is let in: it makes room for another."""
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._open_cache = open_cache
+        self._failed = failed
+        self._ending: asyncio.Task[None] | None = None
+        self._listeners: list[Tell] = []
+        self._watch: asyncio.Task[None] | None = None
+        self.load = asyncio.create_task(self._start())
+        # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
+        self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.engine.card.name
+
+    @property
+    def state(self) -> SeatState:
+        """Where it is."""
+        state = SeatState(str(self.engine.state))
+        if state is SeatState.STOPPED and self._ending is None and not self.load.done():
+            return SeatState.STARTING
+        if self._ending is not None and not self._ending.done():
+            return SeatState.STOPPING
+        if state is not SeatState.READY:
+            return state
+        return SeatState.DRAINING if self.draining else SeatState.BUSY if self.users else SeatState.READY
+
+    @property
+    def usable(self) -> bool:
+        """Whether it serves, or will."""
+        return self.state not in (SeatState.STOPPED, SeatState.STOPPING, SeatState.FAILED)
+
+    def resident(self, devices: int, *, pinned: bool) -> Resident:
+        """What the scheduler has to know of it, for a machine that has so many devices by now."""
+        *cards, ram = self.held
+        held = (*cards, *(0 for _ in range(devices)))[: devices - 1]
+        return Resident(self.name, (*held, ram), bool(self.users), pinned, self.used_at)
+
+    def take(self) -> None:
+        """One more uses it."""
+        self.users += 1
+        self.idle.clear()
+
+    def leave(self) -> None:
+        """One less."""
+        self.users -= 1
+        self.used_at = time.monotonic()
+        if self.users == 0:
+            self.idle.set()
+
+    async def ready(self, tell: Tell) -> Lease:
+        """Wait for the load, which goes on when this caller is cancelled: another may want it, or come back.
+
+        Raises what the load raised.
+        """
+        self._listeners.append(tell)
+        try:
+            await asyncio.wait([self.load])
+        finally:
+            self._listeners.remove(tell)
+        if self.load.cancelled():
+            raise EngineFailed(f"model {self.name}: its engine was stopped while it loaded", "ask again")
+        self.load.result()
+        return Lease(self.engine, self.cache)
+
+    async def end(self) -> None:
+        """Save what its slots hold and stop the engine; however often it is asked for. A caller who
+        leaves does not stop it."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        # The load is cancelled first: a cancelled start ends its own process.
+        self.load.cancel()
+        await asyncio.wait([self.load])
+        if self._watch is not None:
+            self._watch.cancel()
+        if self.cache is not None:
+            if self.engine.state is EngineState.READY:
+                await self.cache.save_all(SAVE_LIMIT_S)
+            await self.cache.close()
+        await asyncio.shield(self.engine.stop())
+        if self.cache is not None:
+            await asyncio.to_thread(self.cache.clear_parts)
+
+    def private_bytes(self) -> int:
+        """RAM that the system could not take from it: not the pages of its file."""
+        return (private_bytes(self.engine.pid) or 0) if self.engine.pid else 0
+
+    def report(self, *, pinned: bool) -> dict[str, Any]:
+        """model, state, pid, context (tokens), slots, rss_bytes (None when unknown), since (seconds since the epoch),
+        users, pinned, held_bytes (what it was admitted with on each device), taken_bytes (by the engine's account), why
+        (how it is placed), cause, kv (None when it saves no state; else how many were saved and restored, and what is
+        wrong with saving)."""
+        engine = self.engine
+        return {
+            "model": self.name,
+            "state": str(self.state),
+            "pid": engine.pid,
+            "context": engine.context_length,
+            "slots": engine.slots,
+            "rss_bytes": resident_bytes(engine.pid) if engine.pid else None,
+            "since": self.since,
+            "users": self.users,
+            "pinned": pinned,
+            "held_bytes": list(self.held),
+            "taken_bytes": dict(engine.held),
+            "why": self.plan.why if self.plan else "",
+            "cause": engine.cause,
+            "kv": self.cache.report() if self.cache else None,
+        }
+
+    async def _start(self) -> None:
+        try:
+            await self.engine.start(self._tell_all)
+        except EngineFailed:
+            self._failed(self.engine)
+            raise
+        self._watch = asyncio.create_task(self._watch_for_death())
+        self.cache = await self._open_cache(self.engine)
+
+    async def _watch_for_death(self) -> None:
+        await self.engine.wait()
+        if self.engine.state is EngineState.FAILED:
+            self._failed(self.engine)
+
+    def _tell_all(self, progress: LoadProgress) -> None:
+        for tell in self._listeners:
+            tell(progress)
