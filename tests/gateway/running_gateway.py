@@ -11,6 +11,7 @@ import aiohttp
 
 from hearth.gateway.app import Gateway
 from hearth.paths import Paths
+from hearth.runtime.engine import EngineState
 from hearth.runtime.pretend import PretendEngine
 
 MODEL = "small"
@@ -40,8 +41,10 @@ class Running:
         return bool(self.engines)
 
     async def busy_slots(self) -> int:
-        """How many slots of the newest engine are answering, by its own account."""
+        """How many slots of the newest engine are answering, by its own account; none while it is not up yet."""
         endpoint = self.engines[-1].endpoint
+        if self.engines[-1].state is not EngineState.READY:
+            return 0
         connector = aiohttp.UnixConnector(str(endpoint.socket))
         headers = {"Authorization": f"Bearer {endpoint.api_key}"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
