@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hearth.runtime.launch import Launch
 from hearth.runtime.presets import plain_launch
 from hearth.runtime.process import is_alive
 from hearth.settings import EngineSettings
+from hearth.weights.card import card_of_file
 from hearth.weights.gguf import read_header
 from hearth.weights.store import ModelCard, Store
 
@@ -52,6 +54,18 @@ async def ask(engine: Engine, **more: Any) -> dict[str, Any]:
     async with (
         aiohttp.ClientSession(engine.endpoint.url, connector=connector, headers=headers) as session,
         session.post("/v1/chat/completions", json=body) as response,
+    ):
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+async def completion(engine: Engine, **body: Any) -> dict[str, Any]:
+    """A plain completion, as the gateway's own calls are made."""
+    headers = {"Authorization": f"Bearer {engine.endpoint.api_key}"}
+    connector = aiohttp.UnixConnector(str(engine.endpoint.socket))
+    async with (
+        aiohttp.ClientSession(engine.endpoint.url, connector=connector, headers=headers) as session,
+        session.post("/completion", json={"ignore_eos": True, "temperature": 0, **body}) as response,
     ):
         answer: dict[str, Any] = await response.json()
         return answer
@@ -249,3 +263,114 @@ async def test_a_split_model_is_loaded_by_its_first_part_and_each_part_is_checke
     card.more_parts[-1].unlink()
     error = await failed_start(EmbeddedEngine(card, Launch(context=512), paths))
     assert str(card.more_parts[-1]) in error.what
+
+
+MODELS = [gguf_models.write_llama, gguf_models.write_gemma3, gguf_models.write_lfm2]
+
+
+@pytest.mark.parametrize("write", MODELS)
+@pytest.mark.parametrize("spare", [True, False])
+async def test_a_canary_touches_no_conversation(paths: Paths, write: Any, spare: bool) -> None:
+    path = write(paths.models / "m.gguf", context=2048)
+    engine = EmbeddedEngine(card_of_file("m", path), Launch(context=1024, slots=2, spare=spare), paths)
+    await engine.start(quiet)
+    prompts = [[5 + (number * 7 + i) % 200 for i in range(300)] for number in range(2)]
+    try:
+        assert engine.slots == 2
+        assert engine.context_length == 1024
+        for slot, prompt in enumerate(prompts):
+            # The first token and the canaries left nothing behind.
+            assert (await completion(engine, prompt=prompt, n_predict=1, id_slot=slot))["timings"]["cache_n"] == 0
+            await engine.canary()
+            await engine.canary()
+        for slot, prompt in enumerate(prompts):
+            again = await completion(engine, prompt=[*prompt, 9, 10], n_predict=1, id_slot=slot)
+            # A window and a state go back to a checkpoint, four tokens before the end.
+            assert again["timings"]["cache_n"] >= 295
+        assert not list(paths.kv.glob("*.part"))
+    finally:
+        await engine.stop()
+    with pytest.raises(EngineFailed, match="makes no token"):
+        await engine.canary()
+
+
+async def test_a_canary_where_the_engine_chooses_slots_itself(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf")
+    launch = Launch(context=1024, slots=1, spare=True, cache_ram_mib=64)
+    engine = EmbeddedEngine(card_of_file("m", path), launch, paths, saves=False)
+    await engine.start(quiet)
+    prompt = [5 + i % 200 for i in range(300)]
+    try:
+        assert engine.slots == 1
+        await completion(engine, prompt=prompt, n_predict=1)
+        await engine.canary()
+        # It lay in the host's memory meanwhile.
+        assert (await completion(engine, prompt=[*prompt, 9, 10], n_predict=1))["timings"]["cache_n"] >= 299
+    finally:
+        await engine.stop()
+
+
+@pytest.mark.slow
+async def test_looking_shows_what_it_reads_and_makes(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf", context=8192, blocks=4, width=256, inner=512)
+    launch = Launch(context=8192, slots=2, spare=True, batch=256, micro_batch=256, threads=1)
+    engine = EmbeddedEngine(card_of_file("m", path), launch, paths)
+    await engine.start(quiet)
+    try:
+        idle = await engine.look()
+        assert idle is not None
+        assert (idle.working, dict(idle.tokens), idle.waiting) == (frozenset(), {}, 0)
+        prompt = [5 + i % 200 for i in range(3000)]
+        asked = [asyncio.create_task(completion(engine, prompt=prompt, n_predict=2000, id_slot=1)) for _ in range(2)]
+        seen: list[int] = []
+        waited = False
+        while not seen or seen[-1] <= 3000 + 10:
+            activity = await engine.look()
+            assert activity is not None
+            assert activity.working <= {1}
+            waited = waited or activity.waiting == 1
+            seen += activity.tokens.values()
+        assert seen == sorted(seen)
+        assert any(0 < count < 3000 for count in seen)
+        assert waited
+        if sys.platform == "linux":
+            assert activity.cpu_s is not None
+            assert idle.cpu_s is not None
+            assert activity.cpu_s > idle.cpu_s
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        await engine.stop()
+    with pytest.raises(OSError, match=r"."):
+        await engine.look()
+
+
+@pytest.mark.slow
+async def test_a_look_at_an_engine_that_hangs_comes_to_an_end(paths: Paths) -> None:
+    engine = EmbeddedEngine(
+        card_of_file("m", gguf_models.write_llama(paths.models / "m.gguf")), Launch(context=512), paths
+    )
+    await engine.start(quiet)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError):
+            await engine.look()
+    finally:
+        await engine.fail("it hung")
+    assert (engine.state, engine.cause, engine.pid) == (EngineState.FAILED, "it hung", None)
+
+
+async def test_what_it_took_is_told_by_device(paths: Paths) -> None:
+    path = gguf_models.write_llama(paths.models / "m.gguf", context=4096)
+    engine = EmbeddedEngine(card_of_file("m", path), Launch(context=4096, slots=2), paths)
+    assert engine.held == {}
+    await engine.start(quiet)
+    try:
+        (size,) = engine.held.values()
+        assert set(engine.held) == {"CPU"}
+        # Keys and values: two layers of 64 elements each, two bytes an element.
+        assert size > path.stat().st_size * 0.9 + 8192 * 2 * 2 * 64 * 2
+    finally:
+        await engine.stop()

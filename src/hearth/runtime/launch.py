@@ -16,6 +16,9 @@ MOST_TOKENS = 1 << 24
 with a thousand million of them the machine was out of memory after a minute."""
 SMALLEST_CONTEXT = 256
 
+SPARE_TOKENS = 256
+"""Tokens that a spare slot adds to the pool: the smallest step of a cache."""
+
 Context = Annotated[int, msgspec.Meta(ge=SMALLEST_CONTEXT, le=MOST_TOKENS)]
 Slots = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Threads = Annotated[int, msgspec.Meta(ge=0, le=512)]
@@ -57,7 +60,26 @@ class Launch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speculation: Speculation = "none"
     cache_ram_mib: Count = 0
     """Host memory for prompts that lost their slot."""
+    spare: bool = False
+    """Whether the engine makes one slot more, the last, which no conversation goes to: for its own tokens. It costs
+    ``SPARE_TOKENS`` of the pool and, where layers keep a window or a state, one more of these."""
 
     def __post_init__(self) -> None:
         if self.context * self.slots > MOST_TOKENS:
             raise ValueError(f"context times slots is above {MOST_TOKENS}")
+
+    @property
+    def all_slots(self) -> int:
+        """Slots with the spare one."""
+        return self.slots + self.spare
+
+    @property
+    def pool(self) -> int:
+        """Tokens that all slots share."""
+        return self.context * self.slots + (SPARE_TOKENS if self.spare else 0)
+
+
+def host_experts(layers: int) -> str:
+    """The engine's rule that keeps the experts of the first so many layers in the RAM, as its ``--n-cpu-moe`` writes it
+    (llama.cpp ``common/common.h``); empty for none."""
+    return ",".join(rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU" for layer in range(layers))

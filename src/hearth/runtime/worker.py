@@ -16,13 +16,26 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import xllamacpp
 from xllamacpp import CommonParams, Server
 
+from hearth.runtime.launch import Launch, host_experts
 from hearth.runtime.worker_options import WorkerOptions
 
 EXIT_BAD_OPTIONS = 64
 EXIT_LOAD_FAILED = 70
 EXIT_ORPHAN = 75
+
+_FLASH = {
+    "auto": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+_SPECULATION = {
+    "none": xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NONE,
+    "ngram-mod": xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD,
+    "draft-mtp": xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_MTP,
+}
 
 
 def main() -> int:
@@ -68,18 +81,7 @@ def server_parameters(options: WorkerOptions) -> CommonParams:
     parameters.model_alias = {options.name}
     parameters.hostnames = [options.socket]
     parameters.api_keys = [options.api_key]
-    launch = options.launch
-    # One pool, and in it a fixed share for each slot: a request that fits is never ended by its neighbour.
-    parameters.kv_unified = True
-    parameters.kv_unified_per_slot = launch.context
-    parameters.n_ctx = launch.context * launch.slots
-    parameters.n_parallel = launch.slots
-    parameters.n_batch = launch.batch
-    parameters.n_ubatch = min(launch.micro_batch, launch.batch)
-    if launch.threads:
-        parameters.cpuparams.n_threads = launch.threads
-        parameters.cpuparams_batch.n_threads = launch.batch_threads or launch.threads
-    parameters.cache_ram_mib = launch.cache_ram_mib
+    _apply_launch(parameters, options.launch)
     # Else each new request empties the other slots into that memory, whence no file can be saved.
     parameters.cache_idle_slots = not options.slot_folder
     if options.slot_folder:
@@ -97,6 +99,43 @@ def server_parameters(options: WorkerOptions) -> CommonParams:
     # Level 4 tells the sizes of the buffers and what a load is at; it never tells what was asked.
     parameters.verbosity = 4
     return parameters
+
+
+def _apply_launch(parameters: CommonParams, launch: Launch) -> None:
+    # One pool, and in it a fixed share for each slot: a request that fits is never ended by its neighbour.
+    parameters.kv_unified = True
+    parameters.kv_unified_per_slot = launch.context
+    parameters.n_ctx = launch.pool
+    parameters.n_parallel = launch.all_slots
+    parameters.cache_type_k = parameters.cache_type_v = getattr(
+        xllamacpp.ggml_type, f"GGML_TYPE_{launch.kv_type.upper()}"
+    )
+    parameters.n_batch = launch.batch
+    parameters.n_ubatch = min(launch.micro_batch, launch.batch)
+    parameters.flash_attn_type = _FLASH[launch.flash]
+    if launch.threads:
+        parameters.cpuparams.n_threads = launch.threads
+    if threads := launch.batch_threads or launch.threads:
+        parameters.cpuparams_batch.n_threads = threads
+    _place(parameters, launch)
+    parameters.n_ctx_checkpoints = launch.checkpoints
+    parameters.checkpoint_min_step = launch.checkpoint_step
+    parameters.n_cache_reuse = launch.cache_reuse
+    parameters.speculative.types = [_SPECULATION[launch.speculation]]
+    parameters.load_mtp = launch.speculation == "draft-mtp"
+    parameters.cache_ram_mib = launch.cache_ram_mib
+
+
+def _place(parameters: CommonParams, launch: Launch) -> None:
+    """Put layers and experts where the launch says, and nowhere else: when that does not fit the load fails and is
+    told, while the engine's own fitting would move layers to the processor without a word. It gives up, too, where
+    anything is placed already."""
+    parameters.fit_params = False
+    parameters.n_gpu_layers = launch.gpu_layers
+    if launch.tensor_split:
+        shares = list(parameters.tensor_split)
+        parameters.tensor_split = [*launch.tensor_split, *(0.0 for _ in shares)][: len(shares)]
+    parameters.tensor_buft_overrides = host_experts(launch.host_expert_layers)
 
 
 def _tie_to_parent(parent: int) -> bool:
