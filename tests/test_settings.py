@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.errors import SettingsError
-from hearth.settings import ENVIRONMENT, Settings, known_names, load_settings
+from hearth.settings import ENVIRONMENT, ForeignSettings, Settings, known_names, load_settings
 
 NONE = Path("/nonexistent/config.toml")
 
@@ -61,6 +61,18 @@ def test_every_variable_sets_what_it_names() -> None:
         ("[engine]\nslots = 0\n", "must be from 1 to 64"),
         ("[engine]\nslots = []\n", "setting engine.slots = []"),
         ("gateway = 3\n", "setting gateway = 3"),
+        ("engines = 3\n", "setting engines = 3"),
+        ("[engines]\nshop = 3\n", "unknown setting 'engines.shop'"),
+        ("[engines.shop]\n", "unknown setting 'engines.shop'"),
+        ("[engines.shop]\nkind = 'vlm'\n", "setting engines.shop.kind = 'vlm'"),
+        ("[engines.shop]\nkind = 'vllm'\n", "setting engines.shop from"),
+        ("[engines.shop]\nurl = 'http://x'\n", "lacks its kind"),
+        ("[engines.shop]\nkind = 'vllm'\nurl = 'x:8000'\n", "setting engines.shop.url = 'x:8000'"),
+        ("[engines.shop]\nkind = 'ollama'\nslots = -1\n", "setting engines.shop.slots = -1"),
+        ('[engines.shop]\nkind = "ollama"\nmodels = ["a\\u0000"]\n', "plain text on one line"),
+        ("[engines.shop]\nkind = 'ollama'\nmodells = []\n", "unknown setting 'engines.shop.modells'"),
+        ("[engines.Shop]\nkind = 'ollama'\n", "setting engines.Shop from"),
+        ('[engines."a.b"]\nkind = "ollama"\n', "unknown setting 'engines.a.b'"),
         ("model = \n", "is not TOML"),
         ("[gateway\n", "is not TOML"),
     ],
@@ -73,6 +85,20 @@ def test_wrong_values_name_their_origin(tmp_path: Path, text: str, what: str) ->
     assert "\n" not in str(caught.value)
     assert caught.value.fix
     assert caught.value.exit_code == 2
+
+
+def test_engines_of_others_have_names_that_the_owner_chooses(tmp_path: Path) -> None:
+    text = (
+        '[engines.shop]\nkind = "vllm"\nurl = "http://shop:8000/v1"\nmodels = ["a"]\n[engines.own]\nkind = "ollama"\n'
+    )
+    file = write(tmp_path, text)
+    settings = load_settings(file, {}, {"engines.own.context": 4096})
+    assert settings.engines == {
+        "shop": ForeignSettings(kind="vllm", url="http://shop:8000/v1", models=("a",)),
+        "own": ForeignSettings(kind="ollama", context=4096),
+    }
+    assert settings.origin["engines.shop.url"] == str(file)
+    assert settings.origin["engines.own.context"] == "command line"
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
@@ -123,10 +149,10 @@ def test_the_page_on_settings_names_each_with_its_default_and_variable() -> None
     assert list(rows) == known_names()
     assert {row[1]: name for name, row in rows.items() if row[1]} == ENVIRONMENT
     for name, (default, _) in rows.items():
-        value: object = Settings()
+        value: object = Settings(engines={"NAME": ForeignSettings()})
         for part in name.split("."):
-            value = getattr(value, part)
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        shown = f"{value:g}" if isinstance(value, float) else "" if value == () else str(value)
         assert default == (shown.lower() if isinstance(value, bool) else shown)
 
 

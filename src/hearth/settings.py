@@ -5,10 +5,11 @@ Layers, later wins: defaults, ``config.toml``, environment, command line.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,6 +48,25 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a load may take without any sign of life."""
 
 
+class ForeignSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An engine that somebody else runs, as ``[engines.NAME]``. Its models are called ``MODEL@NAME``."""
+
+    kind: Literal["", "ollama", "vllm", "openai"] = ""
+    """What it is; ``openai`` is whatever speaks OpenAI's chat completions."""
+    url: str = ""
+    """Where it answers, without ``/v1``; empty is Ollama's usual place on this machine."""
+    api_key: str = ""
+    """Its key: as it is, ``env:VARIABLE`` or ``file:PATH``."""
+    models: tuple[str, ...] = ()
+    """Its models that may be used; empty takes those that it names itself."""
+    context: int = 0
+    """Tokens for each request; 0 takes the engine's own figure, for Ollama at most 16,384."""
+    slots: int = 0
+    """Requests that it answers at once; 0 takes the engine's own figure, or what is usual for its kind."""
+    timeout_s: float = 600.0
+    """How long it may take until a model of it gives its first token."""
+
+
 class KvSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """KV state on disk."""
 
@@ -74,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The model that answers."""
     gateway: GatewaySettings = GatewaySettings()
     engine: EngineSettings = EngineSettings()
+    engines: dict[str, ForeignSettings] = msgspec.field(default_factory=dict)
     kv: KvSettings = KvSettings()
     agent: AgentSettings = AgentSettings()
     origin: dict[str, str] = msgspec.field(default_factory=dict)
@@ -102,6 +123,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "engine.memory_gib": (0, 1 << 20),
     "engine.idle_unload_s": (0, float("inf")),
     "engine.load_timeout_s": (1, float("inf")),
+    "engines.NAME.context": (0, 1 << 24),
+    "engines.NAME.slots": (0, 4096),
+    "engines.NAME.timeout_s": (1, float("inf")),
     "kv.quota_gib": (0, 1 << 20),
     "kv.rest_s": (0, 86_400),
     "agent.max_steps": (1, 100_000),
@@ -128,15 +152,20 @@ def load_settings(
     for name, (value, origin) in values.items():
         _place(tree, name, _convert(name, value, origin))
     settings = msgspec.convert(tree, Settings)
+    for name, engine in settings.engines.items():
+        origins = (origin for key, (_, origin) in values.items() if key.startswith(f"engines.{name}."))
+        _check_engine(name, engine, next(origins, "command line"))
     return msgspec.structs.replace(settings, origin={name: origin for name, (_, origin) in values.items()})
 
 
 def known_names(owner: type[msgspec.Struct] = Settings, prefix: str = "") -> list[str]:
-    """The dotted name of every setting, in the order of the tree."""
+    """The dotted name of every setting, in the order of the tree; ``NAME`` stands for one that the owner chooses."""
     names: list[str] = []
     for field in msgspec.structs.fields(owner):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             names += known_names(field.type, f"{prefix}{field.name}.")
+        elif field.name == "engines":
+            names += known_names(ForeignSettings, "engines.NAME.")
         elif field.name != "origin":
             names.append(prefix + field.name)
     return names
@@ -160,14 +189,37 @@ def _read_file(config_file: Path) -> dict[str, Any]:
             flat.update({f"{key}.{inner}": deep for inner, deep in value.items()})
         else:
             flat[key] = value
+    for name, value in list(flat.items()):
+        if re.fullmatch(r"engines\.[^.]+", name) and value and isinstance(value, dict):
+            del flat[name]
+            flat.update({f"{name}.{inner}": deep for inner, deep in value.items()})
     return flat
 
 
+def _check_engine(name: str, engine: ForeignSettings, origin: str) -> None:
+    """Raise SettingsError when there is not enough said of it."""
+    where = f"setting engines.{name}"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
+        raise SettingsError(
+            f"{where} from {origin}: the name must be of a-z, 0-9, - and _, 32 at most", "give it another"
+        )
+    if not engine.kind:
+        raise SettingsError(f"{where} from {origin} lacks its kind", f"set engines.{name}.kind: ollama, vllm or openai")
+    if not engine.url and engine.kind != "ollama":
+        raise SettingsError(f"{where} from {origin} lacks its url", f"set engines.{name}.url")
+    if engine.url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", engine.url):
+        raise SettingsError(
+            f"{where}.url = {engine.url!r} from {origin}: must be http:// or https://, without ? and #",
+            f"give engines.{name}.url another value",
+        )
+
+
 def _convert(name: str, value: Any, origin: str) -> Any:
-    section, _, leaf = name.rpartition(".")
+    kinds = re.sub(r"^engines\.[^.]+\.", "engines.NAME.", name)
+    section, _, leaf = kinds.rpartition(".")
     owner: Any = Settings
     for part in filter(None, section.split(".")):
-        owner = _field_type(owner, part)
+        owner = ForeignSettings if part == "NAME" else _field_type(owner, part)
     kind = _field_type(owner, leaf) if owner is not None and name != "origin" else None
     if kind is None:
         raise SettingsError(f"unknown setting {name!r} in {origin}", f"the settings are: {', '.join(known_names())}")
@@ -177,11 +229,12 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         raise SettingsError(
             f"setting {name} = {value!r} from {origin}: {error}", f"give {name} another value"
         ) from error
-    if isinstance(converted, str) and not converted.isprintable():
+    texts = converted if isinstance(converted, tuple) else (converted,)
+    if any(isinstance(text, str) and not text.isprintable() for text in texts):
         raise SettingsError(
             f"setting {name} = {value!r} from {origin}: must be plain text on one line", f"give {name} another value"
         )
-    low, high = _RANGES.get(name, (float("-inf"), float("inf")))
+    low, high = _RANGES.get(kinds, (float("-inf"), float("inf")))
     if isinstance(converted, int | float) and not low <= converted <= high:
         raise SettingsError(
             f"setting {name} = {value!r} from {origin}: must be from {low:g} to {high:g}", f"give {name} another value"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import told as said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.runtime.dialect import Untranslatable
@@ -296,6 +296,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=400)
 @given(st.lists(json_values.map(lambda value: json.dumps(value).encode() + b"\n") | st.binary(max_size=20), max_size=6))
 def test_garbage_never_raises_and_is_told_in_whole_events(parts: list[bytes]) -> None:
     said.events(tell(b"".join(parts)))

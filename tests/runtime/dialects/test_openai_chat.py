@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import told as said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.runtime.dialect import Untranslatable
@@ -304,6 +304,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=400)
 @given(
     st.lists(
         json_values.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\n") | st.binary(max_size=20),

@@ -19,7 +19,7 @@ class Calls:
         self._seed = seed
         self._only_one = only_one
         self._ids: list[str] = []
-        self._at: dict[object, int] = {}
+        self._at: dict[int, int] = {}
 
     @property
     def count(self) -> int:
@@ -44,13 +44,15 @@ class Calls:
         function = function if isinstance(function, dict) else {}
         name, identity = _text(function.get("name")), _text(part.get("id"))
         arguments = _arguments(function.get("arguments"))
-        place = self._place(part.get("index"), name, identity)
+        index = part.get("index")
+        place = self._place(index, name, identity)
         if place is None:
             if not name:
                 return {}
             place = len(self._ids)
             self._ids.append(identity or self._made_up(place))
-            self._at[part.get("index")] = place
+            if isinstance(index, int):
+                self._at[index] = place
             if place and self._only_one:
                 return {}
             first = {"name": name, "arguments": arguments}

@@ -159,7 +159,8 @@ class OpenAIAnswer(Stream):
             self._timings = chunk["timings"]
         self._head = {name: chunk[name] for name in _HEAD if chunk.get(name) is not None} | self._named()
         choices = chunk.get("choices")
-        told = [self._choice(choice, "delta") for choice in choices or () if isinstance(choice, dict)]
+        found = choices if isinstance(choices, list) else []
+        told = [self._choice(choice, "delta") for choice in found if isinstance(choice, dict)]
         goes = [{**choice, "finish_reason": None} for choice in told if choice["delta"]]
         for choice in told:
             if choice["finish_reason"] is not None:
