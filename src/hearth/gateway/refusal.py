@@ -65,6 +65,18 @@ def engine_lost(model: str, message: str) -> Refusal:
     )
 
 
+def engine_stuck(model: str, message: str) -> Refusal:
+    """504: the engine lives, and does nothing for this request. ``message`` says what was seen."""
+    return Refusal(
+        504,
+        "engine_error",
+        "engine_stuck",
+        message,
+        fix=f"send the request again; hearth logs {quote(model)} shows what the engine said",
+        source="engine",
+    )
+
+
 def daemon_stops() -> Refusal:
     """503: the daemon was told to stop."""
     return Refusal(503, "server_error", "daemon_stops", "the daemon was stopped", fix="run the command again")

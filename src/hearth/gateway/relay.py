@@ -14,13 +14,14 @@ from hearth.errors import HearthError, ModelUnavailable
 from hearth.gateway.crashes import MOST_DEATHS, Crashes
 from hearth.gateway.exchange import Exchange
 from hearth.gateway.openai import Chat, unknown_model, with_slot
-from hearth.gateway.refusal import Refusal, bad_request, engine_lost, from_engine
+from hearth.gateway.refusal import Refusal, bad_request, engine_lost, engine_stuck, from_engine
 from hearth.gateway.timings import Timings, read_timings
 from hearth.gateway.upstream import Upstream
 from hearth.runtime.dialect import Untranslatable
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.seat import Lease
 from hearth.runtime.supervisor import Supervisor
+from hearth.runtime.watchdog import Followed, GivenUp
 from hearth.weights.card import ModelCard
 from hearth.weights.store import is_file_name
 
@@ -66,6 +67,8 @@ class Relay:
             return await self._ask(chat, exchange)
         except Refusal as refusal:
             await exchange.refuse(refusal)
+        except GivenUp as error:
+            await exchange.refuse(engine_stuck(chat.model, str(error)))
         except HearthError as error:
             await exchange.refuse(self._not_available(chat.model, error))
         except Exception:
@@ -110,23 +113,26 @@ class Relay:
     async def _seat(self, lease: Lease, chat: Chat, exchange: Exchange) -> Timings | None:
         """Ask in the slot where least is left to compute, if that is ours to choose."""
         if lease.cache is None:
-            return read_timings(await self._count(lease.engine, chat.stream, chat.body, exchange))
+            async with lease.watch.follow() as followed:
+                return read_timings(await self._count(lease.engine, chat.stream, chat.body, exchange, followed))
         try:
             request = msgspec.json.decode(chat.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
         async with lease.cache.place(OWNER, request) as place:
-            told = await self._count(lease.engine, chat.stream, with_slot(chat.body, place.slot), exchange)
+            body = with_slot(chat.body, place.slot)
+            async with lease.watch.follow(place.slot) as followed:
+                told = await self._count(lease.engine, chat.stream, body, exchange, followed)
             timings = read_timings(told)
             if timings:
                 place.reused, place.read, place.made = timings.reused, timings.read, timings.made
         return timings
 
-    async def _count(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange) -> bytes:
+    async def _count(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed) -> bytes:
         """Pass the answer on; the part of it that tells what the engine did. Raises _Lost when it breaks off."""
         self._answering[engine] = self._answering.get(engine, 0) + 1
         try:
-            told = await self._pass_on(engine, stream, body, exchange)
+            told = await self._pass_on(engine, stream, body, exchange, followed)
         except aiohttp.ClientConnectorError as error:
             self._answering[engine] -= 1
             raise _Lost(error, asked=False, alone=False) from error
@@ -139,22 +145,25 @@ class Relay:
         self._answering[engine] -= 1
         return told
 
-    async def _pass_on(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange) -> bytes:
+    async def _pass_on(
+        self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed
+    ) -> bytes:
         try:
             asked = engine.dialect.request(body)
         except Untranslatable as error:
             raise bad_request("not_supported", f"the engine of {engine.card.name} cannot do this: {error}") from error
         translation = engine.dialect.translation(body)
         async with self._upstream.post(engine.endpoint, engine.dialect.path, asked) as response:
+            followed.began()
             if response.status != 200:
                 raise from_engine(*translation.error(response.status, await response.read()))
             if not stream:
-                whole = translation.whole(await response.read())
+                whole = translation.whole(await followed.hear_whole(response.read()))
                 await exchange.answer(whole)
                 return whole
             await exchange.begin()
             told = b""
-            async for piece in response.content.iter_any():
+            async for piece in followed.hear(response.content.iter_any()):
                 events = translation.feed(piece)
                 told = events if b'"timings"' in events else told
                 await exchange.pass_on(events)

@@ -15,6 +15,7 @@ from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.process import private_bytes, resident_bytes
 from hearth.runtime.scheduler import Bytes, Resident
+from hearth.runtime.watchdog import Watchdog
 
 SAVE_LIMIT_S = 10.0
 """How long an engine that is stopped may take to save what its slots hold."""
@@ -38,20 +39,30 @@ class SeatState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Lease:
     """An engine that stays while somebody holds it. ``cache`` places requests into its slots; None when it saves no
-    KV state, and places them itself."""
+    KV state, and places them itself. ``watch`` follows each request."""
 
     engine: Engine
     cache: PrefixCache | None
+    watch: Watchdog
 
 
 OpenCache = Callable[[Engine], Awaitable[PrefixCache | None]]
+OpenWatch = Callable[[Engine], Watchdog]
 Failed = Callable[[Engine], None]
 
 
 class Seat:
     """A model that is loaded or loading, and those who use it."""
 
-    def __init__(self, engine: Engine, plan: Plan | None, held: Bytes, open_cache: OpenCache, failed: Failed) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        plan: Plan | None,
+        held: Bytes,
+        open_cache: OpenCache,
+        open_watch: OpenWatch,
+        failed: Failed,
+    ) -> None:
         """The load begins at once. ``held`` is what it was admitted with on each device; ``failed`` hears of an engine
         that died, or did not start."""
         self.engine = engine
@@ -66,10 +77,12 @@ class Seat:
         self.idle = asyncio.Event()
         self.idle.set()
         self._open_cache = open_cache
+        self._open_watch = open_watch
+        self._watchdog: Watchdog | None = None
         self._failed = failed
         self._ending: asyncio.Task[None] | None = None
         self._listeners: list[Tell] = []
-        self._watch: asyncio.Task[None] | None = None
+        self._death: asyncio.Task[None] | None = None
         self.load = asyncio.create_task(self._start())
         # A load that fails after its last caller left has nobody to raise to; the engine keeps the cause.
         self.load.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -127,7 +140,11 @@ class Seat:
         if self.load.cancelled():
             raise EngineFailed(f"model {self.name}: its engine was stopped while it loaded", "ask again")
         self.load.result()
-        return Lease(self.engine, self.cache)
+        assert self._watchdog is not None, "a load that ended well has opened it"
+        if not self._watchdog.admitting:
+            tell(LoadProgress(self.name, "waiting", 0.0, f"its engine may be stuck: {self._watchdog.why}"))
+            await self._watchdog.admitted()
+        return Lease(self.engine, self.cache, self._watchdog)
 
     async def end(self) -> None:
         """Save what its slots hold and stop the engine; however often it is asked for. A caller who
@@ -140,8 +157,10 @@ class Seat:
         # The load is cancelled first: a cancelled start ends its own process.
         self.load.cancel()
         await asyncio.wait([self.load])
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._death is not None:
+            self._death.cancel()
+        if self._watchdog is not None:
+            await self._watchdog.close()
         if self.cache is not None:
             if self.engine.state is EngineState.READY:
                 await self.cache.save_all(SAVE_LIMIT_S)
@@ -158,7 +177,7 @@ class Seat:
         """model, state, pid, context (tokens), slots, rss_bytes (None when unknown), since (seconds since the epoch),
         users, pinned, held_bytes (what it was admitted with on each device), taken_bytes (by the engine's account), why
         (how it is placed), cause, kv (None when it saves no state; else how many were saved and restored, and what is
-        wrong with saving)."""
+        wrong with saving), watch (as ``Watchdog.report`` has it)."""
         engine = self.engine
         return {
             "model": self.name,
@@ -175,6 +194,7 @@ class Seat:
             "why": self.plan.why if self.plan else "",
             "cause": engine.cause,
             "kv": self.cache.report() if self.cache else None,
+            "watch": self._watchdog.report() if self._watchdog else None,
         }
 
     async def _start(self) -> None:
@@ -183,10 +203,11 @@ class Seat:
         except EngineFailed:
             self._failed(self.engine)
             raise
-        self._watch = asyncio.create_task(self._watch_for_death())
+        self._death = asyncio.create_task(self._await_death())
+        self._watchdog = self._open_watch(self.engine)
         self.cache = await self._open_cache(self.engine)
 
-    async def _watch_for_death(self) -> None:
+    async def _await_death(self) -> None:
         await self.engine.wait()
         if self.engine.state is EngineState.FAILED:
             self._failed(self.engine)

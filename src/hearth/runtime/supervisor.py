@@ -27,6 +27,8 @@ from hearth.runtime.probe import Probe
 from hearth.runtime.restarts import Restarts
 from hearth.runtime.scheduler import Bytes, Fit, Load, Refuse, Wait, decide
 from hearth.runtime.seat import Lease, Seat, SeatState
+from hearth.runtime.vigil import Limits
+from hearth.runtime.watchdog import Watchdog
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine, measure_machine
 from hearth.weights.pins import Pins
@@ -52,9 +54,10 @@ class Supervisor:
         make_engine: MakeEngine | None = None,
         restarts: Restarts | None = None,
         measure: Callable[[], Machine] = measure_machine,
+        limits: Limits | None = None,
     ) -> None:
         """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything.
-        ``measure`` tells of the machine as engines see it."""
+        ``measure`` tells of the machine as engines see it; ``limits`` are the watchdog's."""
         self._chosen = settings.model
         self._paths = paths
         self._make_engine = make_engine or partial(
@@ -71,6 +74,7 @@ class Supervisor:
         self._seats: dict[str, Seat] = {}
         self._line = Line()
         self._restarts = restarts or Restarts()
+        self._limits = limits or Limits()
         self._idle_unload_s = settings.engine.idle_unload_s
         self._rounds: asyncio.Task[None] | None = None
         self._closed = False
@@ -297,7 +301,9 @@ class Supervisor:
             await self._end(seat)
         if self._closed:
             return None
-        seat = self._seats[card.name] = Seat(engine, plan, fit.held, self._open_cache, self._note_failure)
+        seat = self._seats[card.name] = Seat(
+            engine, plan, fit.held, self._open_cache, self._open_watch, self._note_failure
+        )
         seat.take()
         if self._idle_unload_s and self._rounds is None:
             self._rounds = asyncio.create_task(self._unload_the_unused())
@@ -319,6 +325,9 @@ class Supervisor:
                 if seat.state is SeatState.READY and unused and seat.name not in pinned:
                     log.info("%s: unloaded, nobody asked for it for %.0f s", seat.name, self._idle_unload_s)
                     await self._end(seat)
+
+    def _open_watch(self, engine: Engine) -> Watchdog:
+        return Watchdog(engine, self._limits, self._paths)
 
     def _note_failure(self, engine: Engine) -> None:
         self._restarts.note(engine.card, engine.cause)
