@@ -45,7 +45,7 @@ PLACES = {
     "torch": ("pilot/*",),
     "truststore": ("weights/fetch/wire.py",),
     "uvicorn": ("gateway/*",),
-    "xllamacpp": ("runtime/worker.py", "runtime/probe_worker.py"),
+    "xllamacpp": ("runtime/worker.py", "runtime/probe_worker.py", "runtime/builds/look_worker.py"),
     "subprocess": (
         "ops/*",
         "pilot/evaluate.py",

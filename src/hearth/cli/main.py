@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "daemon",
     "models": "models",
     "kv": "kv",
+    "engine": "engine",
     "doctor": "doctor",
 }
 """Command to file in this package. A file has ``register(subparsers)`` and ``run(args) -> int``."""
@@ -44,6 +45,7 @@ Models and daemon:
   stop                          stop the daemon
   logs [MODEL]                  what the daemon, or a model's engine, wrote; -f follows
   kv list                       the saved states of conversations: nothing is read twice
+  engine install                a faster build of the engine, for the cards or the processor of this machine
   doctor                        what is wrong, and the command that mends it
 
 hearth COMMAND --help shows a command's options. --version shows the version.
