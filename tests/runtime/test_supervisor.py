@@ -17,6 +17,7 @@ from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.restarts import MOST_FAILURES, Restarts
 from hearth.runtime.supervisor import MakeEngine, Supervisor
 from hearth.settings import EngineSettings, Settings
+from hearth.weights.pins import Pins
 from hearth.weights.store import ModelCard
 
 
@@ -300,15 +301,15 @@ async def test_after_a_failure_the_next_start_waits_and_says_so(supervise: Super
     await supervisor.close()
 
 
-async def test_a_pinned_model_stays_and_is_named_as_what_is_in_the_way(supervise_one: Supervise) -> None:
+async def test_a_pinned_model_stays_and_is_named_as_what_is_in_the_way(supervise_one: Supervise, paths: Paths) -> None:
     stable = Stable()
     supervisor = supervise_one(stable)
     await supervisor.ready("one", quiet)
-    supervisor.pin("one", True)
+    Pins(paths.models).set("one", True)
     with pytest.raises(EngineFailed, match="two does not fit beside one, pinned") as refused:
         await supervisor.ready("two", quiet)
     assert refused.value.fix == "run: hearth models unpin one"
-    supervisor.pin("one", False)
+    Pins(paths.models).set("one", False)
     assert (await supervisor.ready("two", quiet)).state is EngineState.READY
     assert supervisor.report()[0]["model"] == "two"
     await supervisor.close()
@@ -343,11 +344,12 @@ async def test_a_model_is_unloaded_once_nobody_uses_it_and_not_before(supervise:
 
 async def test_a_model_that_nobody_asks_for_is_unloaded_unless_it_is_pinned(paths: Paths) -> None:
     supervisor = Supervisor(Settings(engine=EngineSettings(idle_unload_s=0.2)), paths, Stable())
-    supervisor.pin("two", True)
+    Pins(paths.models).set("two", True)
+    Pins(paths.models).set("gone", True)
+    await supervisor.load_pinned()
     async with supervisor.lease("one", quiet):
-        await supervisor.ready("two", quiet)
         await asyncio.sleep(0.5)
-        assert [record["model"] for record in supervisor.report()] == ["one", "two"]
+        assert [record["model"] for record in supervisor.report()] == ["two", "one"]
     async with asyncio.timeout(20):
         while len(supervisor.report()) > 1:
             await asyncio.sleep(0.05)

@@ -85,8 +85,10 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
     ]
     if note:
         lines.insert(1, f"version  {note}; hearth stop ends it, the next command starts the new one")
+    lines += _memory(status)
     for engine in status["engines"]:
         parts = [f"engine   {engine['model']}: {engine['state']}"]
+        parts += ["pinned"] if engine.get("pinned") else []
         if engine["pid"]:
             parts.append(f"pid {engine['pid']}")
         if engine["context"]:
@@ -98,10 +100,31 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
         if kv := engine.get("kv"):
             parts.append(f"KV states: {kv['saved']:,} saved, {kv['restored']:,} restored")
             parts += [f"NOT SAVED: {kv['trouble']}"] if kv["trouble"] else []
+        if (watch := engine.get("watch")) and watch["why"]:
+            parts.append(f"{watch['health']}: {watch['why']}")
         if engine["cause"]:
             parts.append(engine["cause"])
         lines.append(", ".join(parts))
     return lines if status["engines"] else [*lines, "engine   none loaded; a request loads one"]
+
+
+def _memory(status: dict[str, Any]) -> list[str]:
+    """A line for each device: what is free of it, and what each model was given."""
+    lines = []
+    for index, device in enumerate(status.get("memory", ())):
+        held = [(engine["model"], engine["held_bytes"][index]) for engine in status["engines"] if _has(engine, index)]
+        parts = [f"{_gib(device['free_bytes'])} of {_gib(device['total_bytes'])} free"]
+        parts += [f"{model} {_gib(size)}" for model, size in held if size]
+        lines.append(f"memory   {device['name']}: {', '.join(parts)}")
+    return lines
+
+
+def _has(engine: dict[str, Any], device: int) -> bool:
+    return device < len(engine["held_bytes"]) and engine["state"] not in ("failed", "stopped")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
 
 
 def _span(seconds: float) -> str:

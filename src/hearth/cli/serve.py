@@ -91,9 +91,13 @@ async def _live(
             names=frozenset({settings.gateway.host.lower(), socket.gethostname().lower()}),
         )
 
+    # Who types hearth serve has it stay; one in the background came for a request, and leaves when idle.
+    pinned = asyncio.create_task(supervisor.load_pinned()) if not record.background else None
     try:
         await serve(make_gateway, sockets, idle_exit_s=settings.gateway.idle_exit_s if record.background else 0.0)
     finally:
+        if pinned is not None:
+            pinned.cancel()
         await supervisor.close()
 
 

@@ -1,4 +1,4 @@
-"""The owner's word on which models are loaded: load, unload, pin. Over the unix socket only."""
+"""The owner's word on which models are loaded. Over the unix socket only."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class _Order(msgspec.Struct):
 
 
 class Residency:
-    """Routes for ``hearth models load``, ``unload``, ``pin`` and ``unpin``: ``{"model": NAME}`` is posted, what is then
-    known of the engine comes back."""
+    """Routes for ``hearth models load`` and ``unload``: ``{"model": NAME}`` is posted, what is then known of the engine
+    comes back."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -30,8 +30,6 @@ class Residency:
         return {
             "/hearth/models/load": {"POST": self._load},
             "/hearth/models/unload": {"POST": self._unload},
-            "/hearth/models/pin": {"POST": self._pin},
-            "/hearth/models/unpin": {"POST": self._unpin},
         }
 
     async def _load(self, request: Request) -> None:
@@ -50,20 +48,6 @@ class Residency:
         except HearthError as error:
             raise _refusal(error) from error
         await _answer(request, {"model": name})
-
-    async def _pin(self, request: Request) -> None:
-        await self._set(request, True)
-
-    async def _unpin(self, request: Request) -> None:
-        await self._set(request, False)
-
-    async def _set(self, request: Request, pinned: bool) -> None:
-        name = await _model(request)
-        try:
-            self._supervisor.pin(name, pinned)
-        except HearthError as error:
-            raise _refusal(error) from error
-        await _answer(request, {"model": name, "pinned": pinned})
 
 
 async def _model(request: Request) -> str:

@@ -142,11 +142,13 @@ class Supervisor:
         finally:
             seat.draining = False
 
-    def pin(self, name: str, pinned: bool) -> None:
-        """Keep a model loaded from now on, or no longer. Raises ModelUnavailable, StateError."""
-        if pinned:
-            self._store.resolve(name)
-        self._pins.set(name, pinned)
+    async def load_pinned(self) -> None:
+        """Load the models that are pinned, one after the other. What is wrong with one is for the log."""
+        for name in sorted(self._pins.read()):
+            try:
+                await self.ready(name, lambda _progress: None)
+            except HearthError as error:
+                log.warning("%s is pinned and cannot be loaded: %s", name, error)
 
     def report(self) -> list[dict[str, Any]]:
         """One record for each engine, as ``Seat.report`` has it."""

@@ -17,6 +17,10 @@ VERBS = {
     "pull": "fetch",
     "scan": "adoption",
     "import": "adoption",
+    "load": "residency",
+    "unload": "residency",
+    "pin": "residency",
+    "unpin": "residency",
 }
 """Verb to file in this package. A file has ``run(args, paths, environment) -> int``."""
 
@@ -34,6 +38,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     remove = verbs.add_parser("remove", help="delete a model, and of its files what nobody else uses")
     remove.add_argument("name", metavar="NAME")
     _register_advice(verbs)
+    for verb, text in (
+        ("load", "load a model now, if it has room"),
+        ("unload", "unload a model as soon as nobody uses it"),
+        ("pin", "keep a model loaded: it never makes room for another"),
+        ("unpin", "let it go again"),
+    ):
+        verbs.add_parser(verb, help=text).add_argument("name", metavar="NAME")
     _register_fetch(verbs)
     scan = _with_json(
         verbs.add_parser("scan", help="find models of Ollama, LM Studio, llama.cpp and the Hugging Face cache")
