@@ -41,7 +41,6 @@ def _load(name: str, paths: Paths, environment: Mapping[str, str]) -> int:
     engine = told.get("engine") or {}
     parts = [f"context {engine['context']:,} tokens a request, {engine['slots']} slots"] if engine else []
     parts += [f"{size_text(engine['rss_bytes'])} of RAM"] if engine.get("rss_bytes") else []
-    parts += [engine["why"]] if engine.get("why") else []
     _say(f"{name} is loaded: {'; '.join(parts)}" if parts else f"{name} is loaded")
     return 0
 
