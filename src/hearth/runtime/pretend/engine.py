@@ -10,13 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import aiohttp
 from aiohttp import web
 
-from hearth.errors import EngineFailed
+from hearth.errors import EngineFailed, HearthError, OutOfMemory
 from hearth.runtime.dialect import Dialect, LlamaServer
 from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
-from hearth.runtime.pretend.script import Script
+from hearth.runtime.llama_api import LlamaApi, Refused
+from hearth.runtime.pretend.core import Core
+from hearth.runtime.pretend.script import Load, Script
 from hearth.runtime.pretend.server import PretendServer
+from hearth.runtime.vigil import Pulse
 from hearth.weights.store import ModelCard
 
 CARD = ModelCard("pretend", Path("pretend.gguf"), 0, "an engine that only pretends")
@@ -40,9 +44,11 @@ class PretendEngine:
         api_key: str = "",
         listen: Path | int = 0,
         record: Path | None = None,
+        core: Core | None = None,
     ) -> None:
         """``listen`` is a unix socket's path or a TCP port on 127.0.0.1 (0 takes a free one). With ``record``, each
-        chat request is appended to that file as one JSON line ``{"body": "..."}``."""
+        chat request is appended to that file as one JSON line ``{"body": "..."}``. ``core`` is another than one that
+        pretends to compute, and to die."""
         self._card = card
         self._context = context
         self._slots = slots
@@ -57,6 +63,9 @@ class PretendEngine:
         self._arrived = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._server: PretendServer | None = None
+        self._core = core or Core(burns=False, die=self._die)
+        self._api: LlamaApi | None = None
+        self._dying: asyncio.Task[None] | None = None
         self.requests: list[bytes] = []
 
     @property
@@ -113,6 +122,7 @@ class PretendEngine:
         """Open its port, without waiting for the pretended load. Raises EngineFailed when the place is taken."""
         self._server = PretendServer(
             self._script,
+            self._core,
             model=self._card.name,
             slots=self._slots,
             context=self._context,
@@ -152,26 +162,43 @@ class PretendEngine:
             while self._server.loading:
                 tell(LoadProgress(self._card.name, "loading", time.monotonic() - began))
                 await asyncio.sleep(_LOADING_BEAT_S)
+                if self._state is not EngineState.STARTING:
+                    raise EngineFailed(f"model {self._card.name}: its engine was stopped while it loaded")
+            self._check_load()
         except BaseException as error:
             await self._close()
             self._state = EngineState.FAILED if isinstance(error, EngineFailed) else EngineState.STOPPED
-            self._cause = str(error)
+            self._cause = error.what if isinstance(error, HearthError) else str(error)
             raise
         self._state = EngineState.READY
         tell(LoadProgress(self._card.name, "ready", 0.0))
 
+    def pulse(self) -> Pulse | None:
+        """What it pretends to have used, in place of what the system tells of a process."""
+        return Pulse(self._core.used_s) if self._state is EngineState.READY else None
+
     async def look(self) -> Activity | None:
-        """Not asked yet."""
-        return None
+        """What its slots say, over HTTP."""
+        api = self._ask()
+        try:
+            slots, waiting = await asyncio.gather(api.slots(), api.deferred())
+        except (Refused, aiohttp.ClientError) as error:
+            raise ConnectionError(str(error)) from error
+        working = {slot.number: slot.done for slot in slots if slot.working}
+        return Activity(frozenset(working), working, waiting, self._core.used_s)
 
     async def canary(self) -> None:
-        """Not asked yet."""
+        """One token in a slot that is idle."""
+        try:
+            await self._ask().decode_one(-1)
+        except (Refused, aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(f"the pretending engine makes no token: {error or type(error).__name__}") from error
 
     async def stop(self) -> None:
         """Close its port and every connection."""
-        await self._close()
         if self._state is not EngineState.FAILED:
             self._state = EngineState.STOPPED
+        await self._close()
 
     async def fail(self, cause: str) -> None:
         """Die as a crashed engine does: connections break, the state is ``failed``."""
@@ -198,7 +225,27 @@ class PretendEngine:
     ) -> None:
         await self.stop()
 
+    def _check_load(self) -> None:
+        if self._script.load is Load.OUT_OF_MEMORY:
+            raise OutOfMemory(f"model {self._card.name}: not enough memory", "take a smaller model")
+        if self._script.load is Load.DEATH:
+            raise EngineFailed(f"model {self._card.name}: the engine did not start (exit code 1)")
+
+    def _ask(self) -> LlamaApi:
+        if self._state is not EngineState.READY:
+            raise ConnectionError("the engine does not run")
+        if self._api is None:
+            self._api = LlamaApi(self._endpoint)
+        return self._api
+
+    def _die(self) -> None:
+        # Not at once: who calls is an answer of its own server, which ends with it.
+        self._dying = asyncio.create_task(self.fail(f"the engine of {self._card.name} died: killed by SIGKILL"))
+
     async def _close(self) -> None:
+        api, self._api = self._api, None
+        if api is not None:
+            await api.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()

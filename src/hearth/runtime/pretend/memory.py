@@ -18,13 +18,18 @@ LEAST_SIMILARITY = 0.1
 
 @dataclass(slots=True)
 class Slot:
-    """One sequence: the text that it holds, and whether it is answering. ``used_at`` orders slots by last use."""
+    """One sequence: the text that it holds, and whether it is answering. ``used_at`` orders slots by last use. Of the
+    prompt ``prompt`` tokens are all, ``cached`` were there, ``read`` were read; ``made`` those of the answer."""
 
     number: int
     text: str = ""
     processing: bool = False
     used_at: int = 0
     task: int = -1
+    prompt: int = 0
+    cached: int = 0
+    read: int = 0
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Memory:
         cached = min(_common(best.text, text) // TOKEN_CHARACTERS, total - 1)
         self.clock += 1
         best.text, best.processing, best.used_at, best.task = text, True, self.clock, self.clock
+        best.prompt, best.cached, best.read, best.made = total, cached, 0, 0
         return Seating(best, total, cached)
 
 

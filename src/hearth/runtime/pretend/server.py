@@ -7,18 +7,16 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiohttp import web
 
+from hearth.runtime.pretend.core import FOR_EVER_S, Core
 from hearth.runtime.pretend.memory import Memory, Seating, Slot, count_tokens, message_text, prompt_text
-from hearth.runtime.pretend.reply import Clock, Json, Reply, compose, error_body, message, too_long
-from hearth.runtime.pretend.script import Answer, Fault, Script
+from hearth.runtime.pretend.play import Stream, Whole, refused
+from hearth.runtime.pretend.reply import Json, Reply, compose, error_body, message, too_long
+from hearth.runtime.pretend.script import Fault, Health, Load, Script
 
 LARGEST_BODY = 64 << 20
-_PREFILL_STEPS = 10
-_STALL_S = 86_400.0
-_SSE = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,10 +25,19 @@ class PretendServer:
     """Plays a script to whoever asks. One answer is used for each chat request that is valid."""
 
     def __init__(
-        self, script: Script, *, model: str, slots: int, context: int, api_key: str, record: Callable[[bytes], None]
+        self,
+        script: Script,
+        core: Core,
+        *,
+        model: str,
+        slots: int,
+        context: int,
+        api_key: str,
+        record: Callable[[bytes], None],
     ) -> None:
         """``context`` is tokens for each slot; ``record`` is given the raw body of each chat request, in order."""
         self._script = script
+        self._core = core
         self._model = model
         self._context = context
         self._api_key = api_key
@@ -45,7 +52,7 @@ class PretendServer:
     @property
     def loading(self) -> bool:
         """Whether it still says that it loads its model."""
-        return time.monotonic() < self._ready_at
+        return time.monotonic() < self._ready_at or self._script.load is Load.NEVER
 
     def application(self) -> web.Application:
         """The routes. Run it with ``handler_cancellation=True``, or a client that leaves is not noticed."""
@@ -58,21 +65,34 @@ class PretendServer:
                 web.get("/slots", self._slots),
                 web.get("/metrics", self._metrics),
                 web.post("/v1/chat/completions", self._chat),
+                web.post("/completion", self._complete),
             ]
         )
         return application
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        if request.path == "/health" and self._script.health is not Health.TRUE:
+            return await self._lie()
         if self.loading:
-            return _error(error_body(503, "Loading model", "unavailable_error"))
+            return refused(error_body(503, "Loading model", "unavailable_error"))
         asked_with = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self._api_key and request.path != "/health" and asked_with != self._api_key:
-            return _error(error_body(401, "Invalid API Key", "authentication_error"))
+            return refused(error_body(401, "Invalid API Key", "authentication_error"))
         try:
             return await handler(request)
         except web.HTTPNotFound:
-            return _error(error_body(404, "File Not Found", "not_found_error"))
+            return refused(error_body(404, "File Not Found", "not_found_error"))
+
+    async def _lie(self) -> web.Response:
+        match self._script.health:
+            case Health.SILENT:
+                await asyncio.sleep(FOR_EVER_S)
+            case Health.BAD:
+                return refused(error_body(503, "Loading model", "unavailable_error"))
+            case _:
+                pass
+        return web.json_response({"status": "ok"})
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -94,16 +114,44 @@ class PretendServer:
         )
 
     async def _slots(self, _request: web.Request) -> web.Response:
+        await self._core.may_tell()
         return web.json_response([self._slot(slot) for slot in self._memory.slots])
 
     def _slot(self, slot: Slot) -> Json:
         shown = {"id": slot.number, "n_ctx": self._context, "speculative": False, "is_processing": slot.processing}
-        return {**shown, "id_task": slot.task} if slot.processing else shown
+        if slot.task < 0:
+            return shown
+        at_work = slot.processing
+        return {
+            **shown,
+            "id_task": slot.task,
+            "n_prompt_tokens": slot.prompt + slot.made,
+            "n_prompt_tokens_processed": slot.read if at_work else 0,
+            "n_prompt_tokens_cache": slot.cached if at_work else 0,
+            "next_token": [
+                {
+                    "has_next_token": at_work,
+                    "has_new_line": False,
+                    "n_remain": -1,
+                    "n_decoded": slot.made if at_work else 0,
+                }
+            ],
+        }
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        await self._core.may_tell()
         busy = sum(slot.processing for slot in self._memory.slots)
         values = {**self._counts, "requests_processing": busy, "requests_deferred": self._waiting}
         return web.Response(text="".join(f"llamacpp:{name} {value}\n" for name, value in values.items()))
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        """One token for whoever wants to see one."""
+        body = await request.json()
+        async with self._seat(str(body.get("prompt", ""))) as seating:
+            await self._core.compute(0.0)
+            return web.json_response(
+                {"content": "1", "tokens_predicted": 1, "tokens_evaluated": seating.total, "stop": True}
+            )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
@@ -111,21 +159,25 @@ class PretendServer:
         try:
             body = json.loads(raw)
         except ValueError as error:
-            return _error(error_body(400, f"parse error: {error}", "invalid_request_error"))
+            return refused(error_body(400, f"parse error: {error}", "invalid_request_error"))
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
-            return _error(error_body(400, "Expected 'messages' to be an array", "invalid_request_error"))
+            return refused(error_body(400, "Expected 'messages' to be an array", "invalid_request_error"))
         number, self._asked = self._asked, self._asked + 1
         answer = self._script.answer(number)
         text = prompt_text(body.get("tools"), body["messages"])
         if answer.fault is Fault.HTTP_500:
-            return _error(error_body(500, "the pretending engine was told to fail", "server_error"))
+            return refused(error_body(500, "the pretending engine was told to fail", "server_error"))
         if answer.fault is Fault.TOO_LONG or count_tokens(text) >= self._context:
-            return _error(too_long(max(count_tokens(text), self._context), self._context))
+            return refused(too_long(max(count_tokens(text), self._context), self._context))
+        if answer.fault is Fault.UNSCHEDULED:
+            await asyncio.sleep(FOR_EVER_S)
         async with self._seat(text) as seating:
             limit = min(_wanted_tokens(body), self._context - seating.total)
             reply = compose(answer, seating, number=number, created=int(time.time()), model=self._model, limit=limit)
-            play = _Stream(request, body, answer, reply) if body.get("stream") else _Whole(request, answer, reply)
-            response = await play.run()
+            if body.get("stream"):
+                response = await Stream(request, body, answer, reply, self._core).run()
+            else:
+                response = await Whole(request, answer, reply, self._core).run()
             self._remember(reply, text)
             return response
 
@@ -134,6 +186,7 @@ class PretendServer:
         """A slot for this prompt, in order of arrival; free again however the answer ends."""
         self._waiting += 1
         try:
+            await self._core.thawed()
             await self._free.acquire()
         finally:
             self._waiting -= 1
@@ -151,100 +204,6 @@ class PretendServer:
         self._counts["tokens_predicted_total"] += len(reply.deltas)
 
 
-class _Stream:
-    """Plays one reply as server-sent events."""
-
-    def __init__(self, request: web.Request, body: Json, answer: Answer, reply: Reply) -> None:
-        self._request = request
-        self._answer = answer
-        self._reply = reply
-        self._wants_progress = bool(body.get("return_progress"))
-        self._wants_timings = bool(body.get("timings_per_token"))
-        self._wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self._response = web.StreamResponse(headers=_SSE)
-
-    async def run(self) -> web.StreamResponse:
-        await self._response.prepare(self._request)
-        prefilled = await self._prefill()
-        await self._event(self._reply.opening())
-        began = time.monotonic()
-        for count, delta in enumerate(self._reply.deltas):
-            if count == self._answer.after and await self._fault_ends_it():
-                return self._response
-            clock = Clock(prefilled, time.monotonic() - began)
-            timings = {"timings": self._reply.timings(count + 1, clock)} if self._wants_timings else {}
-            await self._event({**self._reply.chunk(delta), **timings})
-            await asyncio.sleep(self._answer.token_s)
-        if self._answer.after >= len(self._reply.deltas) and await self._fault_ends_it():
-            return self._response
-        clock = Clock(prefilled, time.monotonic() - began)
-        for event in self._reply.ending(len(self._reply.deltas), clock, with_usage=self._wants_usage):
-            await self._event(event)
-        await self._response.write(b"data: [DONE]\n\n")
-        return self._response
-
-    async def _prefill(self) -> float:
-        """Let the prompt take its time, with progress; seconds."""
-        seating = self._reply.seating
-        new = seating.total - seating.cached
-        began = time.monotonic()
-        steps = _PREFILL_STEPS if self._answer.prefill_s else 1
-        for step in range(steps + 1):
-            if self._wants_progress:
-                clock = Clock(prefill_s=time.monotonic() - began)
-                await self._event(self._reply.progress(seating.cached + new * step // steps, clock))
-            if step < steps:
-                await asyncio.sleep(self._answer.prefill_s / steps)
-        return time.monotonic() - began
-
-    async def _fault_ends_it(self) -> bool:
-        """Let the answer's fault strike; True when nothing may follow."""
-        match self._answer.fault:
-            case Fault.STALL:
-                await asyncio.sleep(_STALL_S)
-            case Fault.GARBAGE:
-                await self._response.write(b"data: {this is not JSON\n\n")
-                return False
-            case Fault.DISCONNECT:
-                _hang_up(self._request)
-            case Fault.ERROR_CHUNK:
-                await self._event(_chunk_error())
-            case _:
-                return False
-        return True
-
-    async def _event(self, event: Json) -> None:
-        data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-        await self._response.write(f"data: {data}\n\n".encode())
-
-
-class _Whole:
-    """Plays one reply as one JSON body."""
-
-    def __init__(self, request: web.Request, answer: Answer, reply: Reply) -> None:
-        self._request = request
-        self._answer = answer
-        self._reply = reply
-
-    async def run(self) -> web.StreamResponse:
-        began = time.monotonic()
-        await asyncio.sleep(self._answer.prefill_s)
-        prefilled = time.monotonic() - began
-        await asyncio.sleep(self._answer.token_s * len(self._reply.deltas))
-        match self._answer.fault:
-            case Fault.STALL:
-                await asyncio.sleep(_STALL_S)
-            case Fault.GARBAGE:
-                return web.Response(text="{this is not JSON", content_type="application/json")
-            case Fault.DISCONNECT:
-                _hang_up(self._request)
-            case Fault.ERROR_CHUNK:
-                return _error(_chunk_error())
-            case _:
-                pass
-        return web.json_response(self._reply.whole(Clock(prefilled, time.monotonic() - began - prefilled)))
-
-
 def _wanted_tokens(body: Json) -> int:
     """The request's own limit of the answer; without one, as many as the context holds."""
     for name in ("max_completion_tokens", "max_tokens", "n_predict"):
@@ -252,16 +211,3 @@ def _wanted_tokens(body: Json) -> int:
         if isinstance(limit, int) and limit >= 0:
             return limit
     return 1 << 30
-
-
-def _hang_up(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _chunk_error() -> Json:
-    return error_body(500, "Context size has been exceeded.", "server_error")
-
-
-def _error(body: dict[str, Any]) -> web.Response:
-    return web.json_response(body, status=body["error"]["code"])
