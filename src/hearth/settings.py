@@ -46,6 +46,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model that nobody asked for so many seconds is unloaded, its conversations saved; 0 never, nor if pinned."""
     load_timeout_s: float = 600.0
     """How long a load may take without any sign of life."""
+    stuck_s: float = 20.0
+    """Silence within an answer after which an engine that computes nothing is replaced; 0 never."""
 
 
 class ForeignSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +125,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "engine.memory_gib": (0, 1 << 20),
     "engine.idle_unload_s": (0, float("inf")),
     "engine.load_timeout_s": (1, float("inf")),
+    "engine.stuck_s": (0, 86_400),
     "engines.NAME.context": (0, 1 << 24),
     "engines.NAME.slots": (0, 4096),
     "engines.NAME.timeout_s": (1, float("inf")),

@@ -36,6 +36,8 @@ class Exchange:
         """What the next comment says."""
         self.over = False
         """Whether the client has its whole answer, or error."""
+        self.events = 0
+        """How many events of an answer a stream has had; those that tell of its prompt are none."""
         self._request = request
         self._stream = stream
         self._beat_s = beat_s
@@ -45,8 +47,8 @@ class Exchange:
 
     @property
     def untouched(self) -> bool:
-        """Whether the client has nothing of an answer yet: comments are none."""
-        return not self.over and not self._last and not self._held
+        """Whether the client has nothing of an answer yet: comments are none, nor is how far its prompt is read."""
+        return not self.over and not self.events and not self._held
 
     async def until_gone(self) -> None:
         """Return when the client is gone, or has its whole answer. Keeps a silent stream alive meanwhile."""
@@ -93,6 +95,7 @@ class Exchange:
                 )
         if chunk:
             self._last = chunk
+            self.events += sum(b'"prompt_progress"' not in event for event in chunk.split(b"\n\n") if event)
             await self._write(chunk)
 
     async def finish(self) -> None:
@@ -120,7 +123,7 @@ class Exchange:
             await self._request.refuse(refusal)
             return
         self.broken = str(refusal)
-        await self._write(refusal.event())
+        await self._write(refusal.event(self.events))
         await self._close()
 
     async def _close(self) -> None:

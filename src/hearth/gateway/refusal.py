@@ -43,9 +43,11 @@ class Refusal(Exception):
         """The JSON body."""
         return msgspec.json.encode({"error": self._error})
 
-    def event(self) -> bytes:
-        """The same as one event of a stream that has already begun."""
-        return b"data: " + self.envelope() + b"\n\n"
+    def event(self, came: int) -> bytes:
+        """The same as one event of a stream that has already begun. ``came`` events of an answer went before: who reads
+        the stream has its beginning, and is told that it is one."""
+        error = {**self._error, "partial": {"events": came}} if came else self._error
+        return b"data: " + msgspec.json.encode({"error": error}) + b"\n\n"
 
 
 def bad_request(code: str, message: str, fix: str = "") -> Refusal:

@@ -98,7 +98,12 @@ class Relay:
                     asked += lost.asked
                     if not self._may_ask_again(engine, chat, exchange, lost, asked):
                         raise engine_lost(chat.model, cause) from lost.error
-            exchange.waiting_for = f"the engine of {chat.model} died, a new one is asked"
+                    exchange.waiting_for = f"the engine of {chat.model} died, a new one is asked"
+                except GivenUp as error:
+                    asked += 1
+                    if not error.again or asked >= MOST_DEATHS or not exchange.untouched:
+                        raise
+                    exchange.waiting_for = f"{error}; it is asked again"
 
     def _may_ask_again(self, engine: Engine, chat: Chat, exchange: Exchange, lost: _Lost, asked: int) -> bool:
         """Whether a request whose engine died may be asked once more: the client has nothing of its answer. Who was

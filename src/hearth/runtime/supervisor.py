@@ -26,7 +26,7 @@ from hearth.runtime.line import Line
 from hearth.runtime.probe import Probe
 from hearth.runtime.restarts import Restarts
 from hearth.runtime.scheduler import Bytes, Fit, Load, Refuse, Wait, decide
-from hearth.runtime.seat import Lease, Seat, SeatState
+from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
 from hearth.runtime.vigil import Limits
 from hearth.runtime.watchdog import Watchdog
 from hearth.settings import Settings
@@ -39,6 +39,7 @@ MakeEngine = Callable[[ModelCard, Launch, Paths], Engine]
 
 _BEAT_S = 1.0
 _MOMENT_S = 0.05
+_SHOWN_FOR_S = 2.0
 _SLOWEST_ROUND_S = 30.0
 
 log = logging.getLogger("hearth.runtime")
@@ -54,10 +55,11 @@ class Supervisor:
         make_engine: MakeEngine | None = None,
         restarts: Restarts | None = None,
         measure: Callable[[], Machine] = measure_machine,
-        limits: Limits | None = None,
+        open_watch: OpenWatch | None = None,
     ) -> None:
         """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything.
-        ``measure`` tells of the machine as engines see it; ``limits`` are the watchdog's."""
+        ``measure`` tells of the machine as engines see it; ``open_watch`` makes the watchdog of an engine that
+        is ready."""
         self._chosen = settings.model
         self._paths = paths
         self._make_engine = make_engine or partial(
@@ -74,7 +76,7 @@ class Supervisor:
         self._seats: dict[str, Seat] = {}
         self._line = Line()
         self._restarts = restarts or Restarts()
-        self._limits = limits or Limits()
+        self._open_watch = open_watch or partial(_watchdog, settings.engine.stuck_s, paths)
         self._idle_unload_s = settings.engine.idle_unload_s
         self._rounds: asyncio.Task[None] | None = None
         self._closed = False
@@ -158,7 +160,7 @@ class Supervisor:
     async def memory(self) -> list[dict[str, Any]]:
         """One record for each device, cards first: name, total_bytes, free_bytes, and room_bytes, what our models may
         take in all."""
-        machine = await self._admission.machine()
+        machine = await self._admission.machine(_SHOWN_FOR_S)
         room = self._admission.room(machine, self._ours(machine))
         devices = [(gpu.name, gpu.total_bytes, gpu.free_bytes) for gpu in machine.gpus]
         devices.append(("RAM", machine.ram_bytes, machine.ram_free_bytes))
@@ -328,9 +330,6 @@ class Supervisor:
                     log.info("%s: unloaded, nobody asked for it for %.0f s", seat.name, self._idle_unload_s)
                     await self._end(seat)
 
-    def _open_watch(self, engine: Engine) -> Watchdog:
-        return Watchdog(engine, self._limits, self._paths)
-
     def _note_failure(self, engine: Engine) -> None:
         self._restarts.note(engine.card, engine.cause)
 
@@ -350,6 +349,11 @@ class Supervisor:
 
 def _refine(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:
     return launch
+
+
+def _watchdog(stuck_s: float, paths: Paths, engine: Engine) -> Watchdog:
+    limits = Limits()
+    return Watchdog(engine, limits.scaled(stuck_s / limits.decode_s) if stuck_s else None, paths)
 
 
 def _names(decision: Load | Wait) -> tuple[str, ...]:

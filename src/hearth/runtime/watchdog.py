@@ -34,7 +34,12 @@ CardBusy = Callable[[], Awaitable[float | None]]
 
 
 class GivenUp(Exception):
-    """The engine does nothing for this request. It may live on; the message says what was seen, in one line."""
+    """The engine does nothing for this request. It may live on; the message says what was seen, in one line. ``again``
+    says that it, or another in its place, may be asked once more."""
+
+    def __init__(self, why: str, *, again: bool) -> None:
+        super().__init__(why)
+        self.again = again
 
 
 class Followed:
@@ -101,22 +106,23 @@ class Watchdog:
     def __init__(
         self,
         engine: Engine,
-        limits: Limits,
+        limits: Limits | None,
         paths: Paths,
         *,
         pulse: Callable[[Engine], Pulse | None] | None = None,
         card_busy: CardBusy | None = None,
     ) -> None:
-        """Nothing runs yet. ``pulse`` is asked in place of the system for what the engine's processes have used: an
+        """Nothing runs yet, and without ``limits`` nothing ever will. ``pulse`` is asked in place of the system for what the engine's processes have used: an
         engine that has none is not ours, and is never ended."""
         self._engine = engine
-        self._limits = limits
+        self._limits = limits or Limits()
+        self._watches = limits is not None
         self._paths = paths
         self._pulse = pulse
         self._card_busy = card_busy
         self._ours = engine.pid is not None or pulse is not None
         cards = any(device != "CPU" for device in engine.held)
-        self._vigil = Vigil(limits, ours=self._ours, cards=cards)
+        self._vigil = Vigil(self._limits, ours=self._ours, cards=cards)
         self._numbers = itertools.count(1)
         self._followed: dict[int, Followed] = {}
         self._came = asyncio.Event()
@@ -151,14 +157,14 @@ class Watchdog:
         followed = Followed(next(self._numbers), slot, expected_s)
         self._followed[followed.number] = followed
         self._came.set()
-        if self._task is None:
+        if self._task is None and self._watches:
             self._task = asyncio.create_task(self._watch())
         try:
             async with followed._scope:
                 yield followed
         except TimeoutError as error:
             if followed.given_up:
-                raise GivenUp(followed.given_up) from error
+                raise GivenUp(followed.given_up, again=self._ours) from error
             raise
         finally:
             del self._followed[followed.number]
