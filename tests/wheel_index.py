@@ -131,5 +131,12 @@ def engine_wheel() -> bytes:
     return pack_wheel(engine_files(), tag=TAG)
 
 
+def leading_wheel() -> bytes:
+    """A small wheel that is the engine all the same: its package finds the library that is installed here."""
+    folder = Path(str(distribution("xllamacpp").locate_file("xllamacpp")))
+    first = f"__path__.append({str(folder)!r})\n".encode()
+    return pack_wheel({"xllamacpp/__init__.py": first + engine_files()["xllamacpp/__init__.py"]})
+
+
 def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

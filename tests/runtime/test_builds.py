@@ -267,6 +267,7 @@ def test_a_gain_is_told_as_ratios() -> None:
             "Failed build",
         ),
         (["ERROR: No matching distribution found for cython>=3.1"], "tools that build it are not to be had: cython"),
+        (["The repository located at a.b is not a trusted or secure host and is being ignored."], "not encrypted"),
         ([], "no word"),
     ],
 )

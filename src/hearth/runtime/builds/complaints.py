@@ -13,8 +13,10 @@ _UNREACHABLE = re.compile(
     r"|Connection (?:refused|reset)|connection broken|Connection aborted"
     r"|RemoteDisconnected|IncompleteRead|SSLError|[Tt]imed? ?out"
 )
-_STATUS = re.compile(r"(?:HTTP error |Could not fetch URL .*: )(\d{3})\D")
+_STATUS = re.compile(r"(?:too many |HTTP error |: )(\d{3}) (?:error responses|Client Error|Server Error|while getting)")
 _HASHES = re.compile(r"DO NOT MATCH THE HASHES")
+_OTHER_INSIDE = re.compile(r"inconsistent (?:name|version)|different (?:name|version) in metadata")
+_UNTRUSTED = re.compile(r"not a trusted or secure host")
 _NOT_A_WHEEL = re.compile(r"BadZipFile|is not a zip file|Wheel .* is invalid|has an invalid wheel|InvalidWheel|Bad CRC")
 _FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded")
 _NO_PIP = re.compile(r"No module named pip\b")
@@ -39,6 +41,12 @@ def complaint(lines: Iterable[str], what: str, origin: str, log_file: str) -> He
         return Unavailable(f"what came from {origin} is not what the index announced: nothing was installed", fix)
     if _NOT_A_WHEEL.search(text):
         return Unavailable(f"what came from {origin} is no whole wheel: nothing was installed", "try again")
+    if _OTHER_INSIDE.search(text):
+        return Unavailable(
+            f"a wheel of {origin} is not what its name says: nothing was installed", "name another index"
+        )
+    if _UNTRUSTED.search(text):
+        return Unavailable(f"{origin} is not encrypted, so that anyone could answer for it", "give an https:// address")
     if found := _MISSING_BACKEND.search(text):
         return Unavailable(f"the tools that build it are not to be had: {found[1]}", "let pip reach a package index")
     if found := _VERSIONS.search(text):
@@ -61,10 +69,10 @@ def _none_fits(text: str, versions: str, what: str, origin: str) -> HearthError:
             f"{origin} has no {what} for this system and Python; it has {_few(versions)}",
             "update hearth, or name another index with --index-url",
         )
-    if _UNREACHABLE.search(text):
-        return _unreachable(origin)
     if found := _STATUS.search(text):
         return Unavailable(f"{origin} answers {found[1]}", "name another index with --index-url")
+    if _UNREACHABLE.search(text):
+        return _unreachable(origin)
     return Unavailable(
         f"{origin} has no {what} for this system and Python", "name another index with --index-url, or try --native"
     )

@@ -19,7 +19,7 @@ from hearth.runtime.builds.build import LIBRARY, SITE, Build, Gain, Manifest, ne
 from hearth.runtime.builds.choice import Choice
 from hearth.runtime.builds.gain import measure_gain
 from hearth.runtime.builds.shelf import BuildShelf
-from hearth.runtime.builds.trial import Seen, look, serving
+from hearth.runtime.builds.trial import ANSWER_TOKENS, PROMPT_TOKENS, Seen, look, serving
 from hearth.runtime.builds.wheels import Installed, Pip, Step, Tell, without_keys
 from hearth.runtime.builds.yardstick import write_yardstick
 from hearth.weights.durable import explain
@@ -32,7 +32,8 @@ _CHUNK = 1 << 20
 class Order:
     """What is to be installed. ``index_url`` is where the wheel comes from, or for a build from source the tools that
     build it; ``source`` where the sources are, None to fetch them. ``measured`` says whether the gain is measured, on
-    the file ``model`` or on the yardstick. ``jobs`` are compilers at a time."""
+    the file ``model`` or on the yardstick, with so many tokens of ``prompt`` and ``answer``. ``jobs`` are compilers at
+    a time."""
 
     choice: Choice
     index_url: str = ""
@@ -40,6 +41,8 @@ class Order:
     measured: bool = True
     model: Path | None = None
     jobs: int = 1
+    prompt: int = PROMPT_TOKENS
+    answer: int = ANSWER_TOKENS
 
     @property
     def name(self) -> str:
@@ -65,7 +68,7 @@ async def install(order: Order, paths: Paths, tell: Tell) -> Build:
                 manifest, devices=tuple(f"{each.name} {each.description}".strip() for each in seen.devices)
             )
             if order.measured:
-                gain = await _measure(draft, order.model, folder, paths, log_file, tell)
+                gain = await _measure(draft, order, paths, log_file, tell)
                 manifest = msgspec.structs.replace(manifest, gain=gain)
             _clear(folder)
             return shelf.add(folder, manifest)
@@ -126,17 +129,17 @@ def _manifest(order: Order, got: Installed) -> Manifest:
     )
 
 
-async def _measure(
-    build: Build, model: Path | None, folder: Path, paths: Paths, log_file: Path, tell: Tell
-) -> Gain | None:
+async def _measure(build: Build, order: Order, paths: Paths, log_file: Path, tell: Tell) -> Gain | None:
+    assert build.folder is not None, "a new build has a folder"
     tell(Step("measuring it against the build in the package"))
+    model = order.model
     if model is None:
-        model = folder / "yardstick.gguf"
+        model = build.folder / "yardstick.gguf"
         try:
             write_yardstick(model)
         except OSError as error:
-            raise explain(f"cannot write {model}", error, folder) from error
-    return await measure_gain(build, model, paths.runtime, log_file, tell)
+            raise explain(f"cannot write {model}", error, build.folder) from error
+    return await measure_gain(build, model, paths.runtime, log_file, tell, prompt=order.prompt, answer=order.answer)
 
 
 def _clear(folder: Path) -> None:

@@ -36,7 +36,8 @@ NATIVE_FLAGS = (
 
 _KEPT = ("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
 """Of pip's variables those that say how a host is reached, not which."""
-_QUIET = ("--no-input", "--disable-pip-version-check", "--no-cache-dir")
+# Only so does pip say why an index has nothing.
+_ALWAYS = ("--no-input", "--disable-pip-version-check", "--no-cache-dir", "-vv")
 _RAW_PROGRESS = (24, 1)
 _FETCHED = re.compile(r"Progress (\d{1,15}) of (\d{1,15})$")
 _BUILT = re.compile(r"\[ *(\d{1,3})%\] (?:Building|Linking|Built)")
@@ -89,7 +90,7 @@ class Pip:
             check_source(source)
             wanted = str(await asyncio.to_thread(self._copy, source))
         wheels = self._folder / "wheels"
-        arguments = ["wheel", wanted, "--no-deps", "--no-binary", LIBRARY, "--wheel-dir", str(wheels), "--verbose"]
+        arguments = ["wheel", wanted, "--no-deps", "--no-binary", LIBRARY, "--wheel-dir", str(wheels)]
         flags = [*NATIVE_FLAGS, self._environment.get("CMAKE_ARGS", "")]
         build = {"CMAKE_ARGS": " ".join(filter(None, flags)), "NPROC": str(jobs)}
         environment = {**(self._index(index_url) if index_url else self._environment), **build}
@@ -130,7 +131,7 @@ class Pip:
         temporary = self._folder / "tmp"
         temporary.mkdir(exist_ok=True)
         process = Process(
-            [sys.executable, "-P", "-m", "hearth.runtime.builds.installer", *arguments, *_QUIET, *_progress()],
+            [sys.executable, "-P", "-m", "hearth.runtime.builds.installer", *arguments, *_ALWAYS, *_progress()],
             environment={**environment, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"},
             log_file=self._log_file,
         )
@@ -181,7 +182,7 @@ def read_report(path: Path) -> Installed:
 
 def check_content(site: Path) -> None:
     """Raise Unavailable when a wheel brought more than the library: it would stand before ours on the path."""
-    strange = sorted(path.name for path in site.iterdir() if not path.name.startswith(LIBRARY))
+    strange = sorted(path.name for path in site.iterdir() if not path.name.startswith((LIBRARY, "__pycache__")))
     if strange:
         raise Unavailable(f"the wheel holds more than the engine: {', '.join(strange[:3])}", "name another index")
 
