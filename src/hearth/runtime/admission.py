@@ -34,7 +34,6 @@ SMALLEST_OWN_CONTEXT = 4096
 """Tokens below which a context that nobody asked for is not shrunk: less is of no use to an agent."""
 SURE = 0.5
 """Share of the room below which the closed form is believed without asking the engine: it is off by a third at most."""
-MEASURED_FOR_S = 2.0
 MIB = 1 << 20
 _CLASSES = {Outcome.FITS: 0, Outcome.QUANTISED: 0, Outcome.EXPERTS_ON_CPU: 1, Outcome.LAYERS_ON_CPU: 2}
 
@@ -78,10 +77,10 @@ class Admission:
         self._machine: tuple[float, Machine] | None = None
         self._subjects: dict[ModelCard, Subject] = {}
 
-    async def machine(self) -> Machine:
-        """The machine as it was at most two seconds ago."""
+    async def machine(self, at_most_s: float = 0.0) -> Machine:
+        """The machine as it is, or was so many seconds ago: never older than the last load where room is counted."""
         now = time.monotonic()
-        if self._machine is None or now - self._machine[0] > MEASURED_FOR_S:
+        if self._machine is None or now - self._machine[0] >= at_most_s:
             self._machine = now, await asyncio.to_thread(self._measure)
         return self._machine[1]
 
