@@ -112,8 +112,8 @@ class Watchdog:
         pulse: Callable[[Engine], Pulse | None] | None = None,
         card_busy: CardBusy | None = None,
     ) -> None:
-        """Nothing runs yet, and without ``limits`` nothing ever will. ``pulse`` is asked in place of the system for what the engine's processes have used: an
-        engine that has none is not ours, and is never ended."""
+        """Nothing runs yet, and without ``limits`` nothing ever will. ``pulse`` is asked in place of the system for
+        what the engine's processes have used: an engine that has none is not ours, and is never ended."""
         self._engine = engine
         self._limits = limits or Limits()
         self._watches = limits is not None

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from hearth.runtime.pretend.script import Fault
+
 FOR_EVER_S = 86_400.0
 _BLOCK = bytes(1 << 20)
 
@@ -19,6 +21,8 @@ class Core:
 
     def __init__(self, *, burns: bool, die: Callable[[], None]) -> None:
         self.frozen = False
+        self.hung: list[tuple[Fault, float]] = []
+        """The faults that have kept a request waiting, and for how many seconds until somebody broke it off."""
         self.die = die
         self._burns = burns
         self._used_s = 0.0
@@ -47,6 +51,21 @@ class Core:
             if (since := self._running.pop(mark, None)) is not None:
                 self._used_s += time.monotonic() - since
         await self.thawed()
+
+    @property
+    def computing(self) -> int:
+        """For how many answers something is computed now."""
+        return len(self._running)
+
+    async def hang(self, fault: Fault) -> None:
+        """Keep this request waiting for ever, and with a frozen engine all others."""
+        if fault in (Fault.FREEZE, Fault.FREEZE_IN_PREFILL):
+            self.freeze()
+        began = time.monotonic()
+        try:
+            await asyncio.sleep(FOR_EVER_S)
+        finally:
+            self.hung.append((fault, time.monotonic() - began))
 
     def freeze(self) -> None:
         """Compute no more."""

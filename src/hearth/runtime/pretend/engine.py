@@ -173,6 +173,11 @@ class PretendEngine:
         self._state = EngineState.READY
         tell(LoadProgress(self._card.name, "ready", 0.0))
 
+    @property
+    def core(self) -> Core:
+        """What computes, or hangs."""
+        return self._core
+
     def pulse(self) -> Pulse | None:
         """What it pretends to have used, in place of what the system tells of a process."""
         return Pulse(self._core.used_s) if self._state is EngineState.READY else None

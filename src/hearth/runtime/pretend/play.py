@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 
 from aiohttp import web
 
-from hearth.runtime.pretend.core import FOR_EVER_S, Core
+from hearth.runtime.pretend.core import Core
 from hearth.runtime.pretend.reply import Clock, Json, Reply, error_body
 from hearth.runtime.pretend.script import Answer, Fault
 
@@ -74,14 +73,11 @@ class Stream:
     async def _fault_ends_it(self) -> bool:
         """Let the answer's fault strike; True when nothing may follow."""
         match self._answer.fault:
-            case Fault.STALL:
-                await asyncio.sleep(FOR_EVER_S)
-            case Fault.FREEZE:
-                self._core.freeze()
-                await self._core.thawed()
+            case Fault.STALL | Fault.FREEZE:
+                await self._core.hang(self._answer.fault)
             case Fault.DIE:
                 self._core.die()
-                await asyncio.sleep(FOR_EVER_S)
+                await self._core.hang(Fault.DIE)
             case Fault.GARBAGE:
                 await self._response.write(b"data: {this is not JSON\n\n")
                 return False
@@ -132,14 +128,11 @@ class Whole:
 
     async def _fault(self) -> web.StreamResponse | None:
         match self._answer.fault:
-            case Fault.STALL:
-                await asyncio.sleep(FOR_EVER_S)
-            case Fault.FREEZE:
-                self._core.freeze()
-                await self._core.thawed()
+            case Fault.STALL | Fault.FREEZE:
+                await self._core.hang(self._answer.fault)
             case Fault.DIE:
                 self._core.die()
-                await asyncio.sleep(FOR_EVER_S)
+                await self._core.hang(Fault.DIE)
             case Fault.GARBAGE:
                 return web.Response(text="{this is not JSON", content_type="application/json")
             case Fault.DISCONNECT:
@@ -153,11 +146,8 @@ class Whole:
 
 async def stall_in_prefill(answer: Answer, core: Core) -> None:
     """Let the fault strike that comes half-way through a prompt, if it is one."""
-    if answer.fault is Fault.FREEZE_IN_PREFILL:
-        core.freeze()
-        await core.thawed()
-    if answer.fault is Fault.STALL_IN_PREFILL:
-        await asyncio.sleep(FOR_EVER_S)
+    if answer.fault in (Fault.FREEZE_IN_PREFILL, Fault.STALL_IN_PREFILL):
+        await core.hang(answer.fault)
 
 
 def hang_up(request: web.Request) -> None:

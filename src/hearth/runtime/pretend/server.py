@@ -170,7 +170,7 @@ class PretendServer:
         if answer.fault is Fault.TOO_LONG or count_tokens(text) >= self._context:
             return refused(too_long(max(count_tokens(text), self._context), self._context))
         if answer.fault is Fault.UNSCHEDULED:
-            await asyncio.sleep(FOR_EVER_S)
+            await self._core.hang(answer.fault)
         async with self._seat(text) as seating:
             limit = min(_wanted_tokens(body), self._context - seating.total)
             reply = compose(answer, seating, number=number, created=int(time.time()), model=self._model, limit=limit)
