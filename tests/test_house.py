@@ -60,6 +60,8 @@ PLACES = {
 LATE_IMPORTS = {
     # The command's own file: `hearth --version` and `--help` load none.
     ("cli/main.py", "hearth.cli.*"),
+    # The verb's own file.
+    ("cli/bench/__init__.py", "hearth.cli.bench.*"),
     # Each verb of `hearth models` loads what it needs; `hearth run` only when its model is not the pilot, or not here.
     ("cli/models/__init__.py", "hearth.cli.models.*"),
     ("cli/models/advice.py", "hearth.cli.models.ranking"),
@@ -83,8 +85,8 @@ LATE_IMPORTS = {
 """Imports inside functions: only for what is slow to load, or may be missing."""
 
 CONCRETE = {
-    # Engines: runtime/supervisor.py alone decides which is used.
-    "hearth.runtime.embedded": ("runtime/supervisor.py",),
+    # Engines: runtime/supervisor.py alone decides which is used; what is measured is the one in the package.
+    "hearth.runtime.embedded": ("runtime/supervisor.py", "cli/bench/speed.py"),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{

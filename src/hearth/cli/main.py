@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "daemon",
     "models": "models",
     "kv": "kv",
+    "bench": "bench",
     "engine": "engine",
     "doctor": "doctor",
 }
@@ -45,6 +46,7 @@ Models and daemon:
   stop                          stop the daemon
   logs [MODEL]                  what the daemon, or a model's engine, wrote; -f follows
   kv list                       the saved states of conversations: nothing is read twice
+  bench speed MODEL             how fast a model is here; finds its fastest settings in five minutes and keeps them
   engine install                a faster build of the engine, for the cards or the processor of this machine
   doctor                        what is wrong, and the command that mends it
 

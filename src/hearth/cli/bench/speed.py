@@ -1,0 +1,175 @@
+"""``hearth bench speed``: finds the fastest settings of a model on this machine, and keeps them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib.metadata
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast, get_args
+
+import msgspec
+
+from hearth.cli.bench.plot import draw
+from hearth.cli.bench.text import describe
+from hearth.cli.models.text import memory_text
+from hearth.errors import StateError, UsageError
+from hearth.ops.record import home_is_taken
+from hearth.paths import Paths
+from hearth.runtime.embedded import EmbeddedEngine
+from hearth.runtime.launch import KvType, Launch
+from hearth.runtime.probe import Probe
+from hearth.runtime.speed.fast_cores import find_cores
+from hearth.runtime.speed.measurement import LEAST_LIMIT_S, Measured, Measurement
+from hearth.runtime.speed.report import SpeedReport
+from hearth.runtime.speed.stand import Stand
+from hearth.runtime.speed.start import Start, find_start
+from hearth.runtime.tuning import Tuned, TuningBook, difference, folder_of, mark_of
+from hearth.settings import Settings, load_settings
+from hearth.weights.card import ModelCard
+from hearth.weights.durable import explain, write_whole
+from hearth.weights.hardware import Machine, measure_machine
+from hearth.weights.shape import ModelShape
+from hearth.weights.store import Store
+
+_LONGEST_MINUTES = 120.0
+_QUIET_SHARE = 0.4
+"""Of the processors, what others may use before it is told."""
+
+
+def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
+    """Measure one model, keep what was found, show it."""
+    began = time.monotonic()
+    book = TuningBook(folder_of(paths))
+    if args.reset:
+        forgotten = book.forget(args.model)
+        print(f"forgot what was found for {args.model}" if forgotten else "nothing was kept", file=sys.stderr)
+        return 0
+    limit_s = args.minutes * 60
+    if not LEAST_LIMIT_S <= limit_s <= _LONGEST_MINUTES * 60:
+        raise UsageError(
+            f"--minutes {args.minutes:g}: must be from {LEAST_LIMIT_S / 60:.2g} to {_LONGEST_MINUTES:g}",
+            "run: hearth bench speed --help",
+        )
+    kv_types = _kv_types(args.kv)
+    if home_is_taken(paths) and not args.force:
+        raise StateError("a daemon runs, whose models would disturb the measurement", "run: hearth stop (or --force)")
+    settings = load_settings(paths.config_file, environment)
+    paths.ensure()
+    store = Store(paths.models)
+    card = store.resolve(args.model)
+    busy = busy_note(os.getloadavg()[0], os.cpu_count() or 1)
+    start, measured = asyncio.run(_measure(card, store, settings, paths, kv_types, began + limit_s))
+    report = _report(card, start, measured, time.monotonic() - began, limit_s)
+    if busy:
+        report = msgspec.structs.replace(report, notes=(*report.notes, busy))
+    book.keep(card, report.build, mark_of(start.machine), report.tuned)
+    plot = _draw(report, paths, args.plot)
+    store.note_speed(card.name, report.tuned.prefill_per_s, report.tuned.decode_per_s)
+    report = msgspec.structs.replace(report, stored=True, plot=str(plot))
+    print(msgspec.json.encode(report).decode() if args.json else "\n".join(describe(report)))
+    return 0
+
+
+def busy_note(load: float, processors: int) -> str:
+    """What to say of other programs: ``load`` is how many of them wanted to run during the last minute. Empty when they
+    do not matter."""
+    if load < processors * _QUIET_SHARE:
+        return ""
+    return (
+        f"other programs kept {min(load / processors, 1):.0%} of the processors busy: take the figures with care"
+    )
+
+
+def _kv_types(names: list[str]) -> tuple[KvType, ...]:
+    known = get_args(KvType)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no KV type {name!r}", f"one of {', '.join(known)}")
+    return tuple(cast(KvType, name) for name in dict.fromkeys(names))
+
+
+async def _measure(
+    card: ModelCard, store: Store, settings: Settings, paths: Paths, kv_types: tuple[KvType, ...], until: float
+) -> tuple[Start, Measured]:
+    """On engines whose logs and slots lie in a folder of their own. ``until`` is in ``time.monotonic()``."""
+    own = replace(paths, data=folder_of(paths))
+    start = await find_start(card, settings.engine, store, _untuned, measure_machine, Probe(paths))
+    _make_folder(own.kv)
+
+    def make_engine(launch: Launch) -> EmbeddedEngine:
+        return EmbeddedEngine(card, launch, own, load_timeout_s=settings.engine.load_timeout_s)
+
+    try:
+        async with Stand(make_engine, start.places, own.kv) as stand:
+            cores = find_cores(start.machine.cores)
+            measurement = Measurement(card.name, start, cores, stand, until, _tell)
+            measured = await measurement.run(threads_are_set=bool(settings.engine.threads), kv_types=kv_types)
+    finally:
+        with contextlib.suppress(OSError):
+            own.kv.rmdir()
+    return start, measured
+
+
+def _untuned(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:
+    return launch
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise explain(f"cannot create {folder}", error, folder.parent) from error
+
+
+def _report(card: ModelCard, start: Start, measured: Measured, took_s: float, limit_s: float) -> SpeedReport:
+    best = measured.best or measured.base
+    # The middle of what was measured; a best that there was no time to measure is no slower than the base.
+    points = best.points or measured.base.points
+    point = points[len(points) // 2]
+    tuned = Tuned(
+        difference(measured.base.launch, best.launch),
+        prefill_per_s=round(point.prefill_per_s, 2),
+        decode_per_s=round(point.decode_per_s, 2),
+    )
+    return SpeedReport(
+        model=card.name,
+        build=importlib.metadata.version("xllamacpp"),
+        machine=_machine_text(start.machine),
+        file_bytes=card.size_bytes,
+        base=measured.base,
+        best=measured.best,
+        tuned=tuned,
+        tried=measured.tried,
+        notes=measured.notes,
+        rounds=measured.rounds,
+        took_s=round(took_s, 1),
+        limit_s=limit_s,
+    )
+
+
+def _machine_text(machine: Machine) -> str:
+    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+    cards = ", ".join(gpu.name for gpu in machine.gpus) or "no graphics card"
+    return f"{cores}, {memory_text(machine.ram_bytes)} of RAM, {cards}"
+
+
+def _draw(report: SpeedReport, paths: Paths, wanted: str) -> Path:
+    """The plot, where it was wanted or in the home."""
+    name = paths.engine_log(report.model).stem.removeprefix("engine-")
+    file = Path(wanted).expanduser().absolute() if wanted else folder_of(paths) / f"{name}.svg"
+    try:
+        write_whole(file, draw(report).encode())
+    except OSError as error:
+        raise explain(f"cannot write {file}", error, file.parent) from error
+    return file
