@@ -11,6 +11,7 @@ import pytest
 from hearth.ops import machine
 from hearth.ops.doctor import (
     Check,
+    check_build,
     check_engine,
     check_git,
     check_graphics,
@@ -22,6 +23,8 @@ from hearth.ops.doctor import (
     examine,
 )
 from hearth.paths import resolve_paths
+from hearth.runtime.builds.build import Manifest, needed_version
+from hearth.runtime.builds.shelf import BuildShelf
 from hearth.settings import KvSettings
 from hearth.weights.hardware import Gpu, GpuUser, Machine
 
@@ -118,13 +121,14 @@ async def test_wrong_settings_are_one_failing_line(home: Path) -> None:
     assert not settings.ok
     assert "HEARTH_PORT" in settings.text
     assert "HEARTH_CONTEXT" in settings.fix
-    assert [check.name for check in checks[1:9]] == [
+    assert [check.name for check in checks[1:10]] == [
         "python",
         "engine",
         "processor",
         "memory",
         "graphics",
         "home",
+        "build",
         "kv",
         "git",
     ]
@@ -136,6 +140,22 @@ async def test_another_endpoint_needs_no_daemon(home: Path) -> None:
     assert checks[-1].name == "daemon"
     assert "http://elsewhere:1" in checks[-1].text
     assert not (home / "run" / "hearth.sock").exists()
+
+
+async def test_a_build_that_does_not_load_is_told_with_the_way_back(home: Path) -> None:
+    paths = resolve_paths(os.environ)
+    paths.ensure()
+    assert (await check_build(paths)).ok
+    shelf = BuildShelf(paths)
+    version = needed_version()
+    with shelf.making() as folder:
+        (folder / "site" / "xllamacpp").mkdir(parents=True)
+        (folder / "site" / "xllamacpp" / "__init__.py").write_text("raise ImportError('libcuda.so.1: gone')")
+        manifest = Manifest("cuda-1", "cuda", version, "CUDA", "https://index", "a.whl", "0" * 64, 1.0)
+        shelf.use(shelf.add(folder, manifest))
+    check = await check_build(paths)
+    assert (check.ok, check.fix) == (False, "run: hearth engine use bundled")
+    assert check.text == "cuda-1: the engine's library does not load: libcuda.so.1: gone"
 
 
 def test_the_folder_of_saved_states_is_looked_at(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from hearth.ops.daemon import ensure_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths
+from hearth.runtime.builds.build import GO_BACK, active_build
+from hearth.runtime.builds.trial import look
 from hearth.runtime.kv.store import KvStore
 from hearth.settings import ENVIRONMENT, KvSettings, Settings, load_settings
 from hearth.weights.hardware import Machine, measure_machine
@@ -60,6 +62,7 @@ async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[
     yield check_memory(found.ram_bytes, found.ram_free_bytes)
     yield check_graphics(found)
     yield check_home(paths)
+    yield await check_build(paths)
     yield await asyncio.to_thread(check_kv, paths.kv, settings.kv)
     yield await asyncio.to_thread(check_git)
     daemon = await check_daemon(paths, settings, environment, tell)
@@ -94,7 +97,7 @@ def check_engine(python: str = sys.executable) -> Check:
 def check_processor(name: str, missing: list[str]) -> Check:
     """Whether it has the instructions that the engine's wheel is built with."""
     if missing:
-        fix = "build xllamacpp from source on this machine: its wheel needs these instructions"
+        fix = "run: hearth engine install --native (the wheel in the package needs these instructions)"
         return Check("processor", False, f"{name}; without {', '.join(missing)}", fix)
     return Check("processor", True, name)
 
@@ -130,6 +133,20 @@ def check_home(paths: Paths) -> Check:
     except OSError as error:
         return Check("home", False, f"cannot write: {error}", "set HEARTH_HOME to a folder that you can write")
     return Check("home", True, f"{paths.data} is writable, {shutil.disk_usage(paths.data).free / 1e9:.1f} GB free")
+
+
+async def check_build(paths: Paths) -> Check:
+    """Whether the build of the engine that is in use loads, and sees the cards that it is for."""
+    build = active_build(paths)
+    try:
+        build.check()
+        if build.folder is None:
+            return Check("build", True, "the one in the package; hearth engine install looks for a faster one")
+        seen = await look(build, paths.logs / "engine-install.log")
+    except HearthError as error:
+        return Check("build", False, f"{build.name}: {error.what}", GO_BACK)
+    devices = ", ".join(f"{device.name} {device.description}" for device in seen.devices)
+    return Check("build", True, f"{build.name}: {devices}")
 
 
 def check_kv(folder: Path, wanted: KvSettings) -> Check:
