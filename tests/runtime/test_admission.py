@@ -20,6 +20,8 @@ from hearth.weights.hardware import Gpu, Machine, describe_machine
 from hearth.weights.store import ModelCard
 from shaped_models import real_shapes
 
+pytestmark = pytest.mark.slow
+
 GIB = 1 << 30
 Begin = Callable[..., "House"]
 

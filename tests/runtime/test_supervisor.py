@@ -234,6 +234,7 @@ async def test_close_ends_what_runs_and_what_loads(supervise: Supervise) -> None
     assert stable.made[0].state is EngineState.STOPPED
 
 
+@pytest.mark.slow
 async def test_a_real_engine_that_is_killed_is_replaced(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
     async with supervisor.lease("one", quiet) as lease:
@@ -252,6 +253,7 @@ async def test_a_real_engine_that_is_killed_is_replaced(paths: Paths) -> None:
     assert list(paths.runtime.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_a_file_that_cannot_load_costs_nobody_a_place(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
     engine = await supervisor.ready("one", quiet)
@@ -262,6 +264,7 @@ async def test_a_file_that_cannot_load_costs_nobody_a_place(paths: Paths) -> Non
     await supervisor.close()
 
 
+@pytest.mark.slow
 async def test_two_real_models_in_turn(paths: Paths) -> None:
     supervisor = Supervisor(Settings(), paths)
     for name in ("one", "two", str(paths.models / "one.gguf")):
@@ -369,6 +372,7 @@ class HungryEngine(PretendEngine):
         await super().start(tell)
 
 
+@pytest.mark.slow
 async def test_a_load_without_memory_is_tried_again_when_the_idle_have_gone(paths: Paths) -> None:
     made: list[PretendEngine] = []
 
