@@ -11,16 +11,18 @@ from hearth.runtime.speed.report import Side, SpeedReport
 
 WIDTH, HEIGHT = 960, 420
 _TOP, _BOTTOM = 96, 350
-_PANELS = ((64, 300), (380, 616), (716, 936))
+_PANELS = ((64, 300), (376, 612), (692, 936))
 """Left and right of the three panels."""
 _STEPS = 4
+_READABLE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
+"""Steps of an axis, times a power of ten."""
 _STYLE = """\
 text { font: 12px system-ui, sans-serif; fill: #444; }
 .title { font-size: 16px; font-weight: 600; fill: #111; }
 .head { font-size: 13px; font-weight: 600; fill: #111; }
 .grid { stroke: #ddd; stroke-width: 1; }
 .back { fill: #fff; }
-.base { stroke: #8a8f98; fill: #8a8f98; }
+.base { stroke: #6b7280; fill: #6b7280; }
 .best { stroke: #c2571a; fill: #c2571a; }
 .line { fill: none; stroke-width: 2; }
 text.base, text.best { stroke: none; }
@@ -62,12 +64,12 @@ def draw(report: SpeedReport) -> str:
 
 
 def nice_top(most: float) -> float:
-    """The end of an axis that reaches the value, in four steps that one can read: 1, 2, 2.5 or 5 of a power of ten."""
+    """The end of an axis that reaches the value, in four steps that one can read."""
     if most <= 0:
         return 1.0
     power = 1e-6
     while power < 1e12:
-        for step in (1.0, 2.0, 2.5, 5.0):
+        for step in _READABLE:
             if step * power * _STEPS >= most:
                 return step * power * _STEPS
         power *= 10
@@ -126,7 +128,7 @@ def _waits(panel: tuple[int, int], sides: Sequence[tuple[str, Side]]) -> list[st
     }
     known = [value for bars in groups.values() for _, value in bars if value > 0]
     first, last = floor(log10(min(known))), max(ceil(log10(max(known))), floor(log10(min(known))) + 1)
-    parts = _axis(panel, "First token, seconds", [10.0**power for power in range(first, last + 1)])
+    parts = _axis(panel, "First token, seconds (log)", [10.0**power for power in range(first, last + 1)])
     gap = (right - left) / len(groups)
     width = min(30.0, gap / (len(waits) + 0.5))
     for place, (name, bars) in enumerate(groups.items()):
@@ -137,7 +139,9 @@ def _waits(panel: tuple[int, int], sides: Sequence[tuple[str, Side]]) -> list[st
             y = _height(log10(value) - first, last - first) if value > 0 else float(_BOTTOM)
             box = f'x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{_BOTTOM - y:.1f}"'
             parts.append(f'<rect class="{kind}" {box}/>')
-            parts.append(_text(x + width / 2, y - 6, _number(value) if value > 0 else "-", f"{kind} small", "middle"))
+            parts.append(
+                _text(x + width / 2, y - 6, _number(value, 2) if value > 0 else "-", f"{kind} small", "middle")
+            )
     parts.append(_text((left + right) / 2, _BOTTOM + 40, f"prompt of {waits[0][1].prompt:,} tokens", "", "middle"))
     return parts
 
@@ -154,8 +158,8 @@ def _quoted(text: str) -> str:
     return escape(text, {'"': "&quot;"})
 
 
-def _number(value: float) -> str:
-    """Three digits or so, as one reads them."""
-    if value >= 100 or value == 0:
+def _number(value: float, digits: int = 3) -> str:
+    """As many digits as one reads."""
+    if value >= 10 ** (digits - 1) or value == 0:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"

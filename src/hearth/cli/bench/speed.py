@@ -82,9 +82,7 @@ def busy_note(load: float, processors: int) -> str:
     do not matter."""
     if load < processors * _QUIET_SHARE:
         return ""
-    return (
-        f"other programs kept {min(load / processors, 1):.0%} of the processors busy: take the figures with care"
-    )
+    return f"other programs kept {min(load / processors, 1):.0%} of the processors busy: take the figures with care"
 
 
 def _kv_types(names: list[str]) -> tuple[KvType, ...]:
