@@ -19,6 +19,7 @@ from hearth.runtime.launch import Launch
 from hearth.runtime.process import Process, is_alive
 from hearth.runtime.worker import EXIT_BAD_OPTIONS, EXIT_LOAD_FAILED, EXIT_ORPHAN, server_parameters
 from hearth.runtime.worker_options import WorkerOptions
+from shaped_models import write_small
 
 pytestmark = pytest.mark.slow
 
@@ -256,6 +257,99 @@ async def test_an_orphan_does_not_load(home: Path) -> None:
 def test_options_that_would_abort_the_engine_are_refused(home: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(json.dumps(options(home, **changes)), type=WorkerOptions)
+
+
+async def told(home: Path, **changes: Any) -> str:
+    """What the engine says while it loads with these settings."""
+    async with serving(home, **changes) as (process, _):
+        return "\n".join(process.tail)
+
+
+async def test_every_setting_of_a_launch_arrives_in_the_engine(home: Path) -> None:
+    write_small(home / "m.gguf", "moe")
+    said = await told(
+        home,
+        slots=3,
+        spare=True,
+        kv_type="q8_0",
+        threads=1,
+        batch_threads=2,
+        flash="on",
+        batch=128,
+        micro_batch=64,
+        host_expert_layers=2,
+        checkpoints=5,
+        checkpoint_step=100,
+        speculation="ngram-mod",
+        cache_ram_mib=7,
+    )
+    for line in (
+        "n_threads = 1 (n_threads_batch = 2)",
+        "n_seq_max             = 4",
+        "n_ctx                 = 1792",
+        "n_batch               = 128",
+        "n_ubatch              = 64",
+        "flash_attn            = enabled",
+        "K (q8_0)",
+        "V (q8_0)",
+        "n_slots = 4, n_ctx_slot = 512",
+        "tensor overrides to CPU are used",
+        "context checkpoints enabled, max = 5, min spacing = 100",
+        "adding speculative implementation 'ngram-mod'",
+        "size limit: 7 MiB",
+    ):
+        assert line in said
+    assert "fitting params" not in said
+
+
+async def test_what_a_launch_leaves_out_is_not_done(home: Path) -> None:
+    gguf_models.write_llama(home / "m.gguf")
+    said = await told(home, flash="off", checkpoints=0)
+    assert "flash_attn            = disabled" in said
+    assert "no implementations specified for speculative decoding" in said
+    for line in ("fitting params", "context checkpoints enabled", "tensor overrides", "K (q8_0)"):
+        assert line not in said
+
+
+def test_placement_is_handed_over_as_it_was_decided(home: Path) -> None:
+    """Where it shows only on a card: what llama-server's own flags would set."""
+    launch = {"gpu_layers": 7, "tensor_split": [3.0, 1.0], "host_expert_layers": 2}
+    parameters = server_parameters(msgspec.convert(options(home, **launch), WorkerOptions))
+    assert parameters.n_gpu_layers == 7
+    assert list(parameters.tensor_split[:3]) == [3.0, 1.0, 0.0]
+    rules = [rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU" for layer in range(2)]
+    assert parameters.tensor_buft_overrides == ",".join(rules)
+    assert not parameters.fit_params
+    everything = server_parameters(msgspec.convert(options(home), WorkerOptions))
+    assert (everything.n_gpu_layers, everything.tensor_buft_overrides) == (-1, "")
+
+
+async def test_pieces_of_a_prompt_are_moved_when_that_is_asked_for(home: Path) -> None:
+    gguf_models.write_llama(home / "m.gguf")
+    pieces = [[5 + (i + 1) * step % 200 for i in range(100)] for step in (1, 3, 7)]
+    reused = {}
+    for cache_reuse in (0, 64):
+        async with serving(home, cache_reuse=cache_reuse) as (_, session):
+            for prompt in ([*pieces[0], *pieces[1], *pieces[2]], [*pieces[0], *pieces[2]]):
+                body = {"prompt": prompt, "n_predict": 1, "id_slot": 0}
+                async with session.post("/completion", json=body) as response:
+                    reused[cache_reuse] = (await response.json())["timings"]["cache_n"]
+    assert reused == {0: 100, 64: 199}
+
+
+@pytest.mark.parametrize("speculation", ["ngram-mod", "draft-mtp"])
+async def test_speculation_drafts_and_changes_no_answer(home: Path, speculation: str) -> None:
+    write_small(home / "m.gguf", "delta-net-moe")
+    body = {"prompt": [5 + i % 50 for i in range(200)], "n_predict": 80, "ignore_eos": True, "temperature": 0}
+    answers = {}
+    drafted = 0
+    for way in ("none", speculation):
+        async with serving(home, speculation=way) as (_, session), session.post("/completion", json=body) as response:
+            answer = await response.json()
+            answers[way] = answer["content"]
+            drafted = answer["timings"].get("draft_n", 0)
+    assert answers["none"] == answers[speculation]
+    assert drafted > 0
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"batch": 0}'])

@@ -47,9 +47,9 @@ class Launch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flash: Flash = "auto"
     gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
     """Layers on the cards; -1 all of them, 0 none."""
-    host_expert_layers: Count = 0
+    host_expert_layers: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     """Of those, the first so many leave their experts in the RAM."""
-    tensor_split: tuple[float, ...] = ()
+    tensor_split: Annotated[tuple[Annotated[float, msgspec.Meta(ge=0)], ...], msgspec.Meta(max_length=16)] = ()
     """Shares of the cards in the engine's order; empty leaves it to the engine."""
     checkpoints: Count = 32
     """States to go back to that each slot keeps in the RAM, for models that cannot go back in their own."""

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import aiohttp
@@ -39,7 +40,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _FAILURES = (Refused, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 
-class LlamaProcess:
+class LlamaProcess(ABC):
     """All of an ``Engine`` but how its process begins: see there for the contract."""
 
     def __init__(
@@ -202,14 +203,14 @@ class LlamaProcess:
         if self._watch is not None:
             await asyncio.shield(self._watch)
 
+    @abstractmethod
     async def _prepare(self) -> tuple[Process, str]:
         """The process, not started, and the first line of its standard input. It may set ``_endpoint`` and
         ``_launch``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _build(self) -> str:
         """Which engine it is: another, and saved states are of no use."""
-        raise NotImplementedError
 
     async def _until_it_answers(self, process: Process, api: LlamaApi, tell: Tell) -> None:
         began, pause = time.monotonic(), _FIRST_POLL_S
