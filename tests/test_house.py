@@ -49,6 +49,7 @@ PLACES = {
     "subprocess": (
         "ops/*",
         "pilot/evaluate.py",
+        "runtime/leash.py",
         "runtime/process.py",
         "sandbox/*",
         "weights/hardware/system_text.py",
@@ -85,8 +86,10 @@ LATE_IMPORTS = {
 """Imports inside functions: only for what is slow to load, or may be missing."""
 
 CONCRETE = {
-    # Engines: runtime/supervisor.py alone decides which is used; what is measured is the one in the package.
-    "hearth.runtime.embedded": ("runtime/supervisor.py", "cli/bench/speed.py"),
+    # Engines: runtime/engines.py alone decides which is used; what is measured is the one in the package.
+    "hearth.runtime.embedded": ("runtime/engines.py", "cli/bench/speed.py"),
+    "hearth.runtime.ollama": ("runtime/engines.py",),
+    "hearth.runtime.openai_server": ("runtime/engines.py",),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{

@@ -143,8 +143,11 @@ class LlamaProcess(ABC):
             await self._until_it_answers(process, self._api, tell)
         except HearthError as error:
             await self._clear_away()
-            self._fail(error.what)
-            raise
+            blamed = self._blame(error)
+            self._fail(blamed.what)
+            if blamed is error:
+                raise
+            raise blamed from error
         except BaseException:
             await asyncio.shield(self._clear_away())
             self._state = EngineState.STOPPED
@@ -211,6 +214,10 @@ class LlamaProcess(ABC):
     @abstractmethod
     def _build(self) -> str:
         """Which engine it is: another, and saved states are of no use."""
+
+    def _blame(self, error: HearthError) -> HearthError:
+        """The error of a start, with what is to be said of the engine's build."""
+        return error
 
     async def _until_it_answers(self, process: Process, api: LlamaApi, tell: Tell) -> None:
         began, pause = time.monotonic(), _FIRST_POLL_S

@@ -7,12 +7,10 @@ stay open: its end means that the parent is gone, and the worker ends too. The A
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,11 +18,11 @@ import xllamacpp
 from xllamacpp import CommonParams, Server
 
 from hearth.runtime.launch import Launch, host_experts
+from hearth.runtime.leash import EXIT_ORPHAN, stand_first_for_the_oom_killer, tie_to_parent
 from hearth.runtime.worker_options import WorkerOptions
 
 EXIT_BAD_OPTIONS = 64
 EXIT_LOAD_FAILED = 70
-EXIT_ORPHAN = 75
 
 _FLASH = {
     "auto": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -46,14 +44,14 @@ def main() -> int:
     except msgspec.DecodeError as error:
         print(f"hearth worker: bad options: {error}", file=sys.stderr)
         return EXIT_BAD_OPTIONS
-    if not _tie_to_parent(options.parent):
+    if not tie_to_parent(options.parent):
         return EXIT_ORPHAN
     return _serve(options)
 
 
 def _serve(options: WorkerOptions) -> int:
     os.umask(0o077)
-    _stand_first_for_the_oom_killer()
+    stand_first_for_the_oom_killer()
     socket = Path(options.socket)
     socket.unlink(missing_ok=True)
     try:
@@ -136,20 +134,6 @@ def _place(parameters: CommonParams, launch: Launch) -> None:
         shares = list(parameters.tensor_split)
         parameters.tensor_split = [*launch.tensor_split, *(0.0 for _ in shares)][: len(shares)]
     parameters.tensor_buft_overrides = host_experts(launch.host_expert_layers)
-
-
-def _tie_to_parent(parent: int) -> bool:
-    """Die when the parent dies; False when it is dead already. Without Linux the end of the input alone tells."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    return os.getppid() == parent
-
-
-def _stand_first_for_the_oom_killer() -> None:
-    """When memory runs out, the engine goes: one model, not the daemon or the owner's editor."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _await_end_of_input(ending: threading.Event) -> None:
