@@ -81,7 +81,7 @@ def test_a_model_is_measured_kept_and_forgotten(
     assert (Store(paths.models).usage(card).decode_per_s or 0) > 0
     assert json.loads((folder_of(paths) / "tuning.json").read_bytes())["models"].keys() == {"tiny"}
     assert engines(paths) == []
-    assert not (folder_of(paths) / "kv").exists()
+    assert not paths.kv.exists()
     assert main(["bench", "speed", "tiny", "--reset"]) == 0
     assert main(["bench", "speed", "tiny", "--reset"]) == 0
     assert capsys.readouterr().err.endswith("forgot what was found for tiny\nnothing was kept\n")

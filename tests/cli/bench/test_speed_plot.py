@@ -107,7 +107,7 @@ def test_the_text_tells_what_was_tried_what_came_of_it_and_what_is_kept() -> Non
     assert re.search(r"first token of 4,096, cold +6.320 s +5.100 s +\+24%$", text, re.MULTILINE)
     assert re.search(r"first token, restored +0.093 s +-$", text, re.MULTILINE)
     assert "kept: micro batch 256; used from the next load" in lines
-    assert lines[-1] == "took 3 min, each figure measured 3 times"
+    assert lines[-1] == "took 3 min 12 s, each figure measured 3 times"
     assert "note: a note" in lines
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib.metadata
 import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -22,6 +20,7 @@ from hearth.cli.models.text import memory_text
 from hearth.errors import StateError, UsageError
 from hearth.ops.record import home_is_taken
 from hearth.paths import Paths
+from hearth.runtime.builds.build import active_build
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.launch import KvType, Launch
 from hearth.runtime.probe import Probe
@@ -64,9 +63,10 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     paths.ensure()
     store = Store(paths.models)
     card = store.resolve(args.model)
+    build = active_build(paths).identity
     busy = busy_note(os.getloadavg()[0], os.cpu_count() or 1)
     start, measured = asyncio.run(_measure(card, store, settings, paths, kv_types, began + limit_s))
-    report = _report(card, start, measured, time.monotonic() - began, limit_s)
+    report = _report(card, build, start, measured, time.monotonic() - began, limit_s)
     if busy:
         report = msgspec.structs.replace(report, notes=(*report.notes, busy))
     book.keep(card, report.build, mark_of(start.machine), report.tuned)
@@ -96,22 +96,22 @@ def _kv_types(names: list[str]) -> tuple[KvType, ...]:
 async def _measure(
     card: ModelCard, store: Store, settings: Settings, paths: Paths, kv_types: tuple[KvType, ...], until: float
 ) -> tuple[Start, Measured]:
-    """On engines whose logs and slots lie in a folder of their own. ``until`` is in ``time.monotonic()``."""
-    own = replace(paths, data=folder_of(paths))
+    """On engines of our own. ``until`` is in ``time.monotonic()``."""
     start = await find_start(card, settings.engine, store, _untuned, measure_machine, Probe(paths))
-    _make_folder(own.kv)
+    _make_folder(paths.kv)
 
     def make_engine(launch: Launch) -> EmbeddedEngine:
-        return EmbeddedEngine(card, launch, own, load_timeout_s=settings.engine.load_timeout_s)
+        return EmbeddedEngine(card, launch, paths, load_timeout_s=settings.engine.load_timeout_s)
 
     try:
-        async with Stand(make_engine, start.places, own.kv) as stand:
+        async with Stand(make_engine, start.places, paths.kv) as stand:
             cores = find_cores(start.machine.cores)
             measurement = Measurement(card.name, start, cores, stand, until, _tell)
             measured = await measurement.run(threads_are_set=bool(settings.engine.threads), kv_types=kv_types)
     finally:
         with contextlib.suppress(OSError):
-            own.kv.rmdir()
+            # Only if it is empty: it was made for this.
+            paths.kv.rmdir()
     return start, measured
 
 
@@ -130,7 +130,9 @@ def _make_folder(folder: Path) -> None:
         raise explain(f"cannot create {folder}", error, folder.parent) from error
 
 
-def _report(card: ModelCard, start: Start, measured: Measured, took_s: float, limit_s: float) -> SpeedReport:
+def _report(
+    card: ModelCard, build: str, start: Start, measured: Measured, took_s: float, limit_s: float
+) -> SpeedReport:
     best = measured.best or measured.base
     # The middle of what was measured; a best that there was no time to measure is no slower than the base.
     points = best.points or measured.base.points
@@ -142,7 +144,7 @@ def _report(card: ModelCard, start: Start, measured: Measured, took_s: float, li
     )
     return SpeedReport(
         model=card.name,
-        build=importlib.metadata.version("xllamacpp"),
+        build=build,
         machine=_machine_text(start.machine),
         file_bytes=card.size_bytes,
         base=measured.base,

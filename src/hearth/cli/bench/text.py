@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hearth.cli.models.text import size_text, span_text, table
+from hearth.cli.models.text import size_text, table
 from hearth.runtime.speed.report import Candidate, Side, SpeedReport
 
 _BAR_WIDTH = 40
@@ -30,7 +30,7 @@ def describe(report: SpeedReport) -> list[str]:
     if report.plot:
         lines.append(f"plot: {report.plot}")
     times = "once" if report.rounds == 1 else f"{report.rounds} times"
-    return [*lines, f"took {span_text(report.took_s)}, each figure measured {times}"]
+    return [*lines, f"took {_span(report.took_s)}, each figure measured {times}"]
 
 
 def setting_text(field: str, value: int | str) -> str:
@@ -98,6 +98,11 @@ def _kept(report: SpeedReport) -> str:
         return "nothing was faster by more than the noise: the model is loaded as it was"
     changes = ", ".join(setting_text(change.field, change.after) for change in report.tuned.changes)
     return f"kept: {changes}; used from the next load" if report.stored else f"found: {changes}"
+
+
+def _span(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
 def _percent_of(before: float | None, after: float | None) -> str:
