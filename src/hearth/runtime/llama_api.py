@@ -38,6 +38,7 @@ class LlamaApi:
         """Nothing is sent yet. It belongs to the event loop that it is first used in."""
         self._endpoint = endpoint
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def is_up(self) -> bool:
         """Whether it has loaded. Not yet listening, still loading and too busy to answer all mean: not yet."""
@@ -79,7 +80,8 @@ class LlamaApi:
         await self._post(f"/slots/{slot}?action=erase", {})
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections. What is asked later is refused."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -94,6 +96,8 @@ class LlamaApi:
             return await _read(response, path)
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ConnectionError("the engine was let go of")
         if self._session is None:
             socket = self._endpoint.socket
             self._session = aiohttp.ClientSession(

@@ -215,9 +215,6 @@ class Watchdog:
                 wait_s = self._limits.quiet_s - silent
             if self._followed or self._doubt:
                 await asyncio.sleep(wait_s)
-                if time.monotonic() - now > wait_s + self._limits.look_every_s:
-                    # We were not there ourselves, stopped or starved: what was said meanwhile is still to be read.
-                    self._vigil.rest()
             else:
                 self._came.clear()
                 await self._came.wait()

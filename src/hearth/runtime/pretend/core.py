@@ -8,11 +8,22 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from hearth.runtime.pretend.script import Fault
 
 FOR_EVER_S = 86_400.0
 _BLOCK = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A fault that kept a request waiting until somebody broke it off: for so many seconds, ``still_s`` of them
+    after the engine had computed for the last time."""
+
+    fault: Fault
+    waited_s: float
+    still_s: float
 
 
 class Core:
@@ -21,11 +32,11 @@ class Core:
 
     def __init__(self, *, burns: bool, die: Callable[[], None]) -> None:
         self.frozen = False
-        self.hung: list[tuple[Fault, float]] = []
-        """The faults that have kept a request waiting, and for how many seconds until somebody broke it off."""
+        self.hung: list[Hung] = []
         self.die = die
         self._burns = burns
         self._used_s = 0.0
+        self._computed_at = 0.0
         self._running: dict[object, float] = {}
         self._between_batches = asyncio.Event()
         self._between_batches.set()
@@ -49,7 +60,8 @@ class Core:
                 await asyncio.sleep(seconds)
         finally:
             if (since := self._running.pop(mark, None)) is not None:
-                self._used_s += time.monotonic() - since
+                self._computed_at = time.monotonic()
+                self._used_s += self._computed_at - since
         await self.thawed()
 
     @property
@@ -65,7 +77,9 @@ class Core:
         try:
             await asyncio.sleep(FOR_EVER_S)
         finally:
-            self.hung.append((fault, time.monotonic() - began))
+            now = time.monotonic()
+            still_since = now if self._running else max(began, self._computed_at)
+            self.hung.append(Hung(fault, now - began, now - still_since))
 
     def freeze(self) -> None:
         """Compute no more."""

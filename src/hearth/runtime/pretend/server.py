@@ -83,6 +83,9 @@ class PretendServer:
             return await handler(request)
         except web.HTTPNotFound:
             return refused(error_body(404, "File Not Found", "not_found_error"))
+        except ConnectionResetError:
+            # The client left in the middle of a word: nobody reads this.
+            return web.Response()
 
     async def _lie(self) -> web.Response:
         match self._script.health:
