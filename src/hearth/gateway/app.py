@@ -130,6 +130,7 @@ class Gateway:
         await _answer(request, {"status": "ok", "version": self._about["version"], "models": self._loaded()})
 
     async def _models(self, request: Request) -> None:
+        await self._supervisor.refresh()
         cards = await asyncio.to_thread(self._supervisor.cards)
         await _answer(request, list_models([card.name for card in cards], self._relay.contexts, self._loaded()))
 

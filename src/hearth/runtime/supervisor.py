@@ -1,7 +1,6 @@
 """Who runs: starts the engine that a request needs, shares it, and stops it only when nobody uses it.
 
-What is decided is in ``scheduler`` and ``admission``; here it is carried out. This file alone names concrete engine
-classes.
+What is decided is in ``scheduler`` and ``admission``; here it is carried out.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any
 from hearth.errors import EngineFailed, HearthError, ModelUnavailable, OutOfMemory
 from hearth.paths import Paths
 from hearth.runtime.admission import Admission, Plan, Scale
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine, LoadProgress, Tell
+from hearth.runtime.engines import Engines
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.store import KvStore
-from hearth.runtime.launch import Launch
+from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
 from hearth.runtime.line import Line
 from hearth.runtime.probe import Probe
 from hearth.runtime.restarts import Restarts
@@ -30,9 +29,8 @@ from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
 from hearth.runtime.vigil import Limits
 from hearth.runtime.watchdog import Watchdog
 from hearth.settings import Settings
-from hearth.weights.hardware import Machine, measure_machine
+from hearth.weights.hardware import Machine
 from hearth.weights.pins import Pins
-from hearth.weights.shape import ModelShape
 from hearth.weights.store import ModelCard, Store
 
 MakeEngine = Callable[[ModelCard, Launch, Paths], Engine]
@@ -54,24 +52,27 @@ class Supervisor:
         paths: Paths,
         make_engine: MakeEngine | None = None,
         restarts: Restarts | None = None,
-        measure: Callable[[], Machine] = measure_machine,
+        measure: Callable[[], Machine] | None = None,
         open_watch: OpenWatch | None = None,
     ) -> None:
-        """``make_engine`` is called for each start, in place of the embedded engine; it MUST NOT start anything.
+        """``make_engine`` is called for each start, in place of ``Engines.make``; it MUST NOT start anything.
         ``measure`` tells of the machine as engines see it; ``open_watch`` makes the watchdog of an engine that
         is ready."""
-        self._chosen = settings.model
         self._paths = paths
-        self._make_engine = make_engine or partial(
-            EmbeddedEngine, saves=settings.kv.enabled, load_timeout_s=settings.engine.load_timeout_s
-        )
         self._store = Store(paths.models)
+        self._engines = Engines(settings, paths, self._store)
+        self._make_engine = make_engine or self._engines.make
         self._pins = Pins(paths.models)
         self._kv = settings.kv
         self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
         self._kv_open: bool | None = None
         self._admission = Admission(
-            settings.engine, self._store, measure, _refine, Probe(paths), saves=settings.kv.enabled
+            settings.engine,
+            self._store,
+            measure or self._engines.measure,
+            self._engines.refine,
+            Probe(paths),
+            saves=settings.kv.enabled,
         )
         self._seats: dict[str, Seat] = {}
         self._line = Line()
@@ -83,13 +84,19 @@ class Supervisor:
 
     def cards(self) -> list[ModelCard]:
         """Every model that can be asked for."""
-        return self._store.cards(self._chosen)
+        return self._engines.cards()
+
+    async def refresh(self) -> None:
+        """Ask the owner's other engines for their models, if the settings leave that open. Never raises."""
+        await self._engines.refresh()
 
     def note_use(self, card: ModelCard, speed: tuple[float, float] | None) -> None:
         """Keep that the model was used just now, and its speed in tokens a second (prefill, decode) if it is known.
 
         Raises StateError when it cannot be written, ModelUnavailable when the model is gone.
         """
+        if self._engines.is_foreign(card):
+            return
         if speed is None:
             self._store.touch(card.name)
         else:
@@ -108,7 +115,7 @@ class Supervisor:
         does not suffice is tried once more after all idle models have gone. ``tell`` hears of progress until the engine
         is there. Raises ModelUnavailable, CorruptModel or EngineFailed.
         """
-        card = self._store.resolve(name)
+        card = self._engines.resolve(name)
         again = False
         while True:
             await self._until_it_may_start(card, tell)
@@ -200,6 +207,8 @@ class Supervisor:
         """A seat with one more user; None when the model's engine failed meanwhile. Who needs a load stands in line,
         and so does who wants a model that is drained for somebody."""
         seat = self._seated(card)
+        if seat is None and self._engines.is_foreign(card):
+            return await self._meet(card)
         if seat is None or seat.draining:
             async with self._line.turn(partial(_tell_place, card.name, tell)):
                 return await self._admit(card, tell, alone=alone)
@@ -249,7 +258,7 @@ class Supervisor:
     async def _someone_moves(self, tell: Tell, name: str) -> bool:
         """Wait for what is on its way: two loads at once would count the same memory twice. False when all is still."""
         for seat in list(self._seats.values()):
-            if seat.state is SeatState.STARTING:
+            if seat.state is SeatState.STARTING and any(seat.held):
                 tell(LoadProgress(name, "waiting", 0.0, f"{seat.name} is loading"))
                 await asyncio.wait([seat.load], timeout=_BEAT_S)
                 return True
@@ -294,8 +303,7 @@ class Supervisor:
 
     async def _load(self, card: ModelCard, fit: Fit, going: set[Seat], tell: Tell) -> Seat | None:
         """Unload those and begin the load; None when one of them is in use again."""
-        plan: Plan = fit.how
-        engine = self._make_engine(card, plan.launch, self._paths)
+        engine = self._make_engine(card, fit.how.launch, self._paths)
         if going:
             await engine.check()
         for seat in going:
@@ -305,9 +313,23 @@ class Supervisor:
             await self._end(seat)
         if self._closed:
             return None
-        seat = self._seats[card.name] = Seat(
-            engine, plan, fit.held, self._open_cache, self._open_watch, self._note_failure
-        )
+        return self._begin(engine, fit.how, fit.held)
+
+    async def _meet(self, card: ModelCard) -> Seat:
+        """A model that somebody else runs: no memory of ours is asked for, and nobody stands in line."""
+        if (old := self._seats.get(card.name)) is not None:
+            await self._end(old)
+        if (seat := self._seated(card)) is not None:
+            seat.take()
+            return seat
+        if self._closed:
+            raise EngineFailed("the daemon is stopping", "run the command again")
+        return self._begin(self._make_engine(card, Launch(context=SMALLEST_CONTEXT), self._paths), None, (0,))
+
+    def _begin(self, engine: Engine, plan: Plan | None, held: Bytes) -> Seat:
+        """The load begins, with one user."""
+        seat = Seat(engine, plan, held, self._open_cache, self._open_watch, self._note_failure)
+        self._seats[seat.name] = seat
         seat.take()
         if self._idle_unload_s and self._rounds is None:
             self._rounds = asyncio.create_task(self._unload_the_unused())
@@ -345,10 +367,6 @@ class Supervisor:
                 self._kv_open = False
                 log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
         return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s) if self._kv_open else None
-
-
-def _refine(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:
-    return launch
 
 
 def _watchdog(stuck_s: float, paths: Paths, engine: Engine) -> Watchdog:
