@@ -66,6 +66,9 @@ def test_a_picture_of_one_side_or_without_waits_is_well_formed() -> None:
     assert "tuned" not in texts(draw(ALONE))
     unmeasured = msgspec.structs.replace(REPORT, best=Side(BEST.launch, (), None))
     assert "tuned" not in texts(draw(unmeasured))
+    cut = msgspec.structs.replace(REPORT, best=Side(BEST.launch, BEST.points[:1], None))
+    assert "tuned" in texts(draw(cut))
+    assert "1,020 tok/s" in "\n".join(describe(cut))
     hasty = msgspec.structs.replace(ALONE, base=Side(BASE.launch, BASE.points[:1], None))
     assert "First token: no time to measure" in texts(draw(hasty))
 

@@ -108,9 +108,9 @@ def _lines(panel: tuple[int, int], head: str, labels: Sequence[str], lines: Sequ
         points = [(x, _height(value, top)) for x, value in zip(across, line.values, strict=False)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="line {line.kind}" style="fill:none" points="{path}"/>')
-        for (x, y), value in zip(points, line.values, strict=False):
+        for place, ((x, y), value) in enumerate(zip(points, line.values, strict=False)):
             parts.append(f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-            higher = value >= max(other.values[points.index((x, y))] for other in lines if other.values)
+            higher = value >= max(other.values[place] for other in lines if place < len(other.values))
             parts.append(_text(x, y - 10 if higher else y + 20, _number(value), line.kind, "middle"))
     return parts
 

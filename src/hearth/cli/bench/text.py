@@ -54,20 +54,21 @@ def _tried(tried: Sequence[Candidate]) -> list[str]:
 
 def _rows(report: SpeedReport) -> Iterator[tuple[str, str, str, str]]:
     best = report.best if report.best and report.best.points else None
+    others = {point.depth: point for point in best.points} if best else {}
     yield ("", "as it was", "tuned" if best else "", "")
-    for place, point in enumerate(report.base.points):
-        other = best.points[place] if best else None
+    for point in report.base.points:
+        other = others.get(point.depth)
         yield _row(f"prefill up to {point.depth:,}", point.prefill_per_s, other.prefill_per_s if other else None)
-    for place, point in enumerate(report.base.points):
-        other = best.points[place] if best else None
+    for point in report.base.points:
+        other = others.get(point.depth)
         yield _row(f"decode at {point.depth:,}", point.decode_per_s, other.decode_per_s if other else None)
-    waits, others = report.base.first_token, best.first_token if best else None
+    waits, tuned = report.base.first_token, best.first_token if best else None
     if waits is None:
         return
     for name, text in (("cold", f"first token of {waits.prompt:,}, cold"), ("warm", "warm"), ("restored", "restored")):
         label = text if name == "cold" else f"first token, {text}"
-        before, after = getattr(waits, f"{name}_s"), getattr(others, f"{name}_s", None)
-        yield (label, _seconds(before), _seconds(after) if others else "", _percent_of(after, before))
+        before, after = getattr(waits, f"{name}_s"), getattr(tuned, f"{name}_s", None)
+        yield (label, _seconds(before), _seconds(after) if tuned else "", _percent_of(after, before))
 
 
 def _row(label: str, before: float, after: float | None) -> tuple[str, str, str, str]:

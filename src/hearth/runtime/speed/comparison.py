@@ -44,10 +44,16 @@ class Comparison:
         self._until = until
         self._say = say
         self._number = 0
+        self._slowdowns: list[float] = []
+
+    @property
+    def slowdown(self) -> float:
+        """How much longer measurements took than a first look promised: 2 is twice as long. 1 before any."""
+        return median(self._slowdowns) if self._slowdowns else 1.0
 
     async def compare(self, pair: Pair) -> Rounds:
         """Both in turn. Raises HearthError when the base does not run; a candidate that does not is told as such."""
-        least_s = self._stand.load_s + 2 * ROUNDS * self._side_s(pair.judged)
+        least_s = self._stand.load_s + 2 * ROUNDS * self._side_s(pair.judged) * self.slowdown
         if time.monotonic() + least_s > self._until:
             return Rounds(why_not="no time for it")
         self._number += 1
@@ -103,6 +109,12 @@ class Comparison:
 
     async def _once(self, gauge: Gauge, judged: Judged, number: int) -> float:
         """Seconds for a fixed amount of work, by what one measurement tells."""
+        began = time.monotonic()
+        seconds = await self._measure(gauge, judged, number)
+        self._slowdowns.append((time.monotonic() - began) / self._side_s(judged))
+        return seconds
+
+    async def _measure(self, gauge: Gauge, judged: Judged, number: int) -> float:
         seed = f"{self._number}-{number}"
         read, make = self._sizes.read, self._sizes.make
         match judged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,16 +102,15 @@ class Gauge:
             raise self._failure(str(error)) from error
         return await self._complete(tokens, make, {"temperature": 0.0})
 
-    async def walk(self, depths: tuple[int, ...], make: int, seed: str) -> list[Work]:
+    async def walk(self, depths: Sequence[int], make: int, seed: str) -> AsyncIterator[Work]:
         """One conversation that grows from depth to depth: what was read up to each, and made there. Nothing is taken
         back, which not every model can."""
         held: list[int] = []
-        found = []
         for depth in depths:
             held = [*held, *self.tokens(max(depth - len(held), 1), f"{seed}-{depth}")]
-            found.append(await self.work(held, make))
-            held = [*held, *found[-1].tokens]
-        return found
+            work = await self.work(held, make)
+            yield work
+            held = [*held, *work.tokens]
 
     async def waits(self, prompt: int, seed: str) -> Waits:
         """How long the first token takes in the three cases. What is saved for it is removed again."""

@@ -68,7 +68,8 @@ class Measurement:
             launch, self._start.machine, self._start.shape, self._cores,
             threads_are_set=threads_are_set, kv_types=kv_types,
         )  # fmt: skip
-        found, left = await self._search(seen, factors)
+        found, left, slowdown = await self._search(seen, factors)
+        seen = Seen(self._stand.load_s, seen.prefill_per_s / slowdown, seen.decode_per_s / slowdown)
         sides = [launch] if found.best == launch else [launch, found.best]
         size = reach(seen, self._left(), len(sides), launch.context)
         if size is None:
@@ -115,7 +116,10 @@ class Measurement:
             prefill, decode = work.prefill_per_s, max(decode, work.decode_per_s)
         return Seen(self._stand.load_s, prefill, decode)
 
-    async def _search(self, seen: Seen, factors: Sequence[Factor]) -> tuple[Found, tuple[tuple[Factor, str], ...]]:
+    async def _search(
+        self, seen: Seen, factors: Sequence[Factor]
+    ) -> tuple[Found, tuple[tuple[Factor, str], ...], float]:
+        """What was found, what was not tried, and how much slower it all was than the first look."""
         found = Found(self._start.launch)
         seconds = self._left() * SEARCH_SHARE
         sizes = search_sizes(seen, seconds, sum(len(factor.values) for factor in factors), self._start.launch.context)
@@ -132,7 +136,7 @@ class Measurement:
             while True:
                 pair = pairs.send(await comparison.compare(pair))
         except StopIteration:
-            return found, left
+            return found, left, comparison.slowdown
 
 
 def _told(tried: Tried) -> Candidate:

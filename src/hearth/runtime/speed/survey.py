@@ -26,15 +26,15 @@ class Survey:
         self._stand = stand
         self._size = size
         self._sides = tuple(sides)
-        self._walks: dict[Launch, list[list[Work]]] = {side: [] for side in sides}
+        self._works: dict[Launch, list[list[Work]]] = {side: [[] for _ in size.depths] for side in sides}
         self._waits: dict[Launch, list[Waits]] = {side: [] for side in sides}
         self.whole = True
         """Whether all was measured as often as it should be."""
 
     @property
     def rounds(self) -> int:
-        """How often the least measured launch was."""
-        return min(len(walks) for walks in self._walks.values())
+        """How often the least measured launch was, of those that were at all."""
+        return min((len(works[0]) for works in self._works.values() if works[0]), default=0)
 
     async def run(self, seen: Seen, until: float) -> None:
         """Measure until all is done or the time, in ``time.monotonic()``, is up. Raises what an engine's failure
@@ -44,23 +44,20 @@ class Survey:
                 for side, number in self._order(seen, until):
                     began = time.monotonic()
                     await self._measure(side, number)
-                    if self.rounds and 2 * time.monotonic() - began > until:
+                    if all(works[-1] for works in self._works.values()) and 2 * time.monotonic() - began > until:
                         # The next would take as long.
                         break
         except TimeoutError:
             self.whole = False
 
     def side(self, launch: Launch) -> Side:
-        """What is known of a launch; without points when the time was up before."""
-        walks, waits = self._walks[launch], self._waits[launch]
+        """What is known of a launch; with fewer points, or none, when the time was up before."""
         points = [
-            Point(
-                depth,
-                median(walk[place].prefill_per_s for walk in walks),
-                median(walk[place].decode_per_s for walk in walks),
-            )
-            for place, depth in enumerate(self._size.depths if walks else ())
+            Point(depth, median(work.prefill_per_s for work in works), median(work.decode_per_s for work in works))
+            for depth, works in zip(self._size.depths, self._works[launch], strict=True)
+            if works
         ]
+        waits = self._waits[launch]
         return Side(launch, tuple(points), self._first_token(waits) if waits else None)
 
     def _order(self, seen: Seen, until: float) -> list[tuple[Launch, int]]:
@@ -76,7 +73,10 @@ class Survey:
     async def _measure(self, side: Launch, number: int) -> None:
         other = next((each for each in self._sides if each != side), None)
         gauge: Gauge = await self._stand.gauge(side, beside=other)
-        self._walks[side].append(await gauge.walk(self._size.depths, self._size.make, f"walk-{number}"))
+        place = 0
+        async for work in gauge.walk(self._size.depths, self._size.make, f"walk-{number}"):
+            self._works[side][place].append(work)
+            place += 1
         if self._size.prompt:
             self._waits[side].append(await gauge.waits(self._size.prompt, f"waits-{number}"))
 
