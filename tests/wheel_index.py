@@ -131,11 +131,16 @@ def engine_wheel() -> bytes:
     return pack_wheel(engine_files(), tag=TAG)
 
 
-def leading_wheel() -> bytes:
-    """A small wheel that is the engine all the same: its package finds the library that is installed here."""
+def leading_files() -> dict[str, bytes]:
+    """A small package that is the engine all the same: it finds the library that is installed here."""
     folder = Path(str(distribution("xllamacpp").locate_file("xllamacpp")))
     first = f"__path__.append({str(folder)!r})\n".encode()
-    return pack_wheel({"xllamacpp/__init__.py": first + engine_files()["xllamacpp/__init__.py"]})
+    return {"xllamacpp/__init__.py": first + engine_files()["xllamacpp/__init__.py"]}
+
+
+def leading_wheel() -> bytes:
+    """The wheel of that package."""
+    return pack_wheel(leading_files())
 
 
 def _digest(data: bytes) -> str:

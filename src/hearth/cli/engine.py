@@ -222,7 +222,8 @@ def _gain_lines(name: str, gain: Gain) -> list[str]:
     for side, rates in ((BUNDLED, gain.bundled), (name, gain.build)):
         rows.append((side, f"{rates.prefill:,.1f} tok/s", f"{rates.decode:,.1f} tok/s"))
     rows.append(("ratio", f"{gain.prefill:.2f}x", f"{gain.decode:.2f}x"))
-    return [f"measured on {gain.model}, best of each:", *table(rows, right=frozenset({1, 2}))]
+    note = ["the machine was busy with something else: these figures are rough"] if gain.rough else []
+    return [f"measured on {gain.model}, best of each:", *table(rows, right=frozenset({1, 2})), *note]
 
 
 class _Line:

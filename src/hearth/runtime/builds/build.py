@@ -36,11 +36,13 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """The same model on both builds, one after the other on this machine."""
+    """The same model on both builds, by turns on this machine. It is ``rough`` when a side's turns were far apart: then
+    something else was at work."""
 
     model: str
     bundled: Rates
     build: Rates
+    rough: bool = False
 
     @property
     def prefill(self) -> float:
@@ -112,10 +114,10 @@ class Build:
 
     def blame(self, error: HearthError) -> HearthError:
         """The same error of a start, with the way back when this build may be what broke it."""
-        if self.folder is None or isinstance(error, ModelUnavailable):
+        if self.folder is None or self.trouble or isinstance(error, ModelUnavailable):
             return error
-        fix = f"run: hearth engine check {self.name}; back to the build in the package: hearth engine use bundled"
-        return type(error)(f"{error.what} (engine build {self.name})", fix)
+        here = f"if the build is at fault: hearth engine check {self.name}, and back: hearth engine use bundled"
+        return type(error)(f"{error.what} (engine build {self.name})", "; ".join(filter(None, (error.fix, here))))
 
 
 def needed_version() -> str:

@@ -12,7 +12,9 @@ from hearth.runtime.builds.wheels import Step, Tell
 PASSES = 2
 """How often each build is loaded and measured, by turns: a machine that grows warm or busy must not favour one."""
 ROUNDS = 2
-"""Measurements of each load, after one that does not count. The best of all is taken: noise only makes it slower."""
+"""Measurements of each load, after one that does not count."""
+APART = 1.25
+"""How many times as fast one pass may be as another before the figures are called rough."""
 
 
 async def measure_gain(
@@ -41,10 +43,17 @@ async def measure_gain(
                 if side.folder is None and number == 0:
                     return None
                 raise
-            sides.setdefault(side.name, []).extend(rounds)
-    bundled, other = (_best(rounds) for rounds in sides.values())
-    return Gain(model.stem, bundled, other)
+            sides.setdefault(side.name, []).append(best(rounds))
+    bundled, other = (best(passes) for passes in sides.values())
+    return Gain(model.stem, bundled, other, any(far_apart(passes) for passes in sides.values()))
 
 
-def _best(rounds: list[Rates]) -> Rates:
+def best(rounds: list[Rates]) -> Rates:
+    """The best of each rate: noise only makes it slower."""
     return Rates(max(each.prefill for each in rounds), max(each.decode for each in rounds))
+
+
+def far_apart(passes: list[Rates]) -> bool:
+    """Whether the passes of one side say so different things that others must have been at work."""
+    rates = [[each.prefill for each in passes], [each.decode for each in passes]]
+    return any(max(kind) > APART * min(kind) for kind in rates)
