@@ -205,6 +205,13 @@ async def test_a_child_that_does_not_listen_to_us_is_killed_and_leaves_nothing()
     assert not Path(engine.endpoint.socket).exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("health", [Health.GOOD, Health.BAD, Health.SILENT])
+async def test_an_engine_is_ready_when_it_makes_a_token_whatever_its_health_says(health: Health) -> None:
+    async with running(as_child(Script(health=health, loading_s=0.3))) as session:
+        assert "Done" in await read_all(session)
+
+
 async def test_health_lies() -> None:
     for health, status in ((Health.BAD, 503), (Health.GOOD, 200)):
         engine = PretendEngine(Script(health=health, loading_s=0.2))

@@ -41,10 +41,13 @@ class LlamaApi:
         self._closed = False
 
     async def is_up(self) -> bool:
-        """Whether it has loaded. Not yet listening, still loading and too busy to answer all mean: not yet."""
+        """Whether it has loaded. Not yet listening, still loading and too busy to answer all mean: not yet.
+
+        ``/health`` is not asked, which may say anything: a server that loads refuses every other route with 503.
+        """
         try:
-            async with self._open().get(self._endpoint.url + "/health") as response:
-                return response.status == 200
+            async with self._open().get(self._endpoint.url + "/props") as response:
+                return response.status != 503
         except (aiohttp.ClientError, TimeoutError):
             return False
 
@@ -70,6 +73,8 @@ class LlamaApi:
         """Have one token made in this slot, -1 for the engine's choice, however long that takes."""
         body = {
             "prompt": "1", "n_predict": 1, "id_slot": slot, "cache_prompt": False, "ignore_eos": True, "temperature": 0,
+            # Builds about 10434 answer with an error when what was made is no text.
+            "grammar": "root ::= [0-9A-Za-z ]+",
         }  # fmt: skip
         answer = await self._post("/completion", body, _NO_LIMIT)
         if not isinstance(answer, Mapping) or answer.get("tokens_predicted") != 1:
