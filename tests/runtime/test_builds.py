@@ -27,6 +27,7 @@ from hearth.runtime.builds.build import (
     read_build,
 )
 from hearth.runtime.builds.complaints import complaint
+from hearth.runtime.builds.gain import best, far_apart
 from hearth.runtime.builds.shelf import BuildShelf
 from hearth.runtime.builds.trial import Device, Seen, judge, look, serving
 from hearth.runtime.builds.wheels import progress_text, without_keys
@@ -255,6 +256,11 @@ def test_a_gain_is_told_as_ratios() -> None:
     assert (gain.prefill, gain.decode) == (1.7, 0.96)
     assert gain.worth
     assert not Gain("m", Rates(100.0, 50.0), Rates(104.0, 48.0)).worth
+    turns = [Rates(100.0, 48.0), Rates(90.0, 50.0)]
+    assert best(turns) == Rates(100.0, 50.0)
+    assert not far_apart(turns)
+    assert far_apart([*turns, Rates(70.0, 49.0)])
+    assert far_apart([*turns, Rates(95.0, 20.0)])
 
 
 @pytest.mark.parametrize(
