@@ -29,7 +29,7 @@ class LlamaBuild(msgspec.Struct, frozen=True):
 
     def has(self, flag: str) -> bool:
         """Whether it knows this flag."""
-        return flag in self.flags
+        return "has been removed" not in self.flags.get(flag, "has been removed")
 
     @property
     def takes_unix_sockets(self) -> bool:
