@@ -34,6 +34,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How engine processes are started."""
 
+    kind: Literal["embedded", "llama_server"] = "embedded"
+    """Which engine runs models of this disk: the one in the package, or a llama-server binary."""
+    binary: str = ""
+    """That binary; empty takes the ``llama-server`` on the PATH."""
     context: int = 0
     """Context in tokens for each request; 0 takes the model's own, bounded by memory."""
     slots: int = 2
