@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hearth.runtime.launch import Launch
 from hearth.runtime.speed.grid import Cores, Factor, change, grid, value_of
 from hearth.runtime.speed.search import Fate, Found, Pair, Rounds, loses, search, wins
-from hearth.runtime.speed.sizes import Sizes, cut
+from hearth.runtime.speed.sizes import Sizes, cut, merge
 from hearth.runtime.tuning import FIELDS
 from hearth.weights.hardware import describe_machine
 from hearth.weights.shape import ModelShape
@@ -206,6 +206,7 @@ def test_with_little_time_the_first_value_of_each_factor_comes_first() -> None:
         "threads": (7,),
     }
     assert {why for _, why in left} == {"no time for it"}
+    assert names(merge(factor for factor, _ in left)) == {"micro_batch": (128,), "batch_threads": (7,), "threads": (4,)}
     nothing, all_left = cut(factors, Sizes(0, 0, 0, 0))
     assert (nothing, sum(len(factor.values) for factor, _ in all_left)) == ((), 9)
 

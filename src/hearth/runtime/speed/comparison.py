@@ -12,7 +12,7 @@ from hearth.runtime.launch import Launch
 from hearth.runtime.speed.gauge import Gauge, Work
 from hearth.runtime.speed.grid import Judged
 from hearth.runtime.speed.search import Pair, Rounds, loses, wins
-from hearth.runtime.speed.sizes import COPY_PROMPT, ROUNDS, Seen, Sizes
+from hearth.runtime.speed.sizes import COPY_PROMPT, NO_TIME, ROUNDS, Seen, Sizes
 from hearth.runtime.speed.stand import Stand
 
 MOST_ROUNDS = 7
@@ -55,7 +55,7 @@ class Comparison:
         """Both in turn. Raises HearthError when the base does not run; a candidate that does not is told as such."""
         least_s = self._stand.load_s + 2 * ROUNDS * self._side_s(pair.judged) * self.slowdown
         if time.monotonic() + least_s > self._until:
-            return Rounds(why_not="no time for it")
+            return Rounds(why_not=NO_TIME)
         self._number += 1
         self._say(pair, self._number)
         try:

@@ -13,7 +13,7 @@ from hearth.runtime.speed.comparison import Comparison
 from hearth.runtime.speed.grid import Cores, Factor, grid
 from hearth.runtime.speed.report import Candidate, Side
 from hearth.runtime.speed.search import Fate, Found, Pair, Tried, search
-from hearth.runtime.speed.sizes import SEARCH_SHARE, Seen, cut, reach, search_sizes
+from hearth.runtime.speed.sizes import SEARCH_SHARE, Seen, cut, merge, reach, search_sizes
 from hearth.runtime.speed.stand import Stand
 from hearth.runtime.speed.start import Start
 from hearth.runtime.speed.survey import Survey, gain_of
@@ -68,8 +68,7 @@ class Measurement:
             launch, self._start.machine, self._start.shape, self._cores,
             threads_are_set=threads_are_set, kv_types=kv_types,
         )  # fmt: skip
-        found, left, slowdown = await self._search(seen, factors)
-        seen = Seen(self._stand.load_s, seen.prefill_per_s / slowdown, seen.decode_per_s / slowdown)
+        found, left, seen = await self._search(seen, factors)
         sides = [launch] if found.best == launch else [launch, found.best]
         size = reach(seen, self._left(), len(sides), launch.context)
         if size is None:
@@ -117,26 +116,44 @@ class Measurement:
         return Seen(self._stand.load_s, prefill, decode)
 
     async def _search(
-        self, seen: Seen, factors: Sequence[Factor]
-    ) -> tuple[Found, tuple[tuple[Factor, str], ...], float]:
-        """What was found, what was not tried, and how much slower it all was than the first look."""
-        found = Found(self._start.launch)
-        seconds = self._left() * SEARCH_SHARE
-        sizes = search_sizes(seen, seconds, sum(len(factor.values) for factor in factors), self._start.launch.context)
-        chosen, left = cut(factors, sizes)
-        count = sum(len(factor.values) for factor in chosen)
+        self, seen: Seen, factors: tuple[Factor, ...]
+    ) -> tuple[Found, tuple[tuple[Factor, str], ...], Seen]:
+        """What was found, what was not tried, and how fast the model really was. What was left out is looked at again
+        when all else went faster than the first look promised."""
+        found, measured = Found(self._start.launch), seen
+        until = time.monotonic() + self._left() * SEARCH_SHARE
+        left: tuple[tuple[Factor, str], ...] = ()
+        done, count = 0, sum(len(factor.values) for factor in factors)
+        while factors:
+            sizes = search_sizes(measured, until - time.monotonic(), count - done, self._start.launch.context)
+            chosen, left = cut(factors, sizes)
+            if not chosen:
+                break
+            comparison = Comparison(self._stand, measured, sizes, until, self._say(done, count))
+            await self._try(found, chosen, comparison)
+            factors = merge(factor for factor, _ in left)
+            done += sum(len(factor.values) for factor in chosen)
+            measured = Seen(
+                self._stand.load_s,
+                measured.prefill_per_s / comparison.slowdown,
+                measured.decode_per_s / comparison.slowdown,
+            )
+        return found, left, measured
 
-        def say(pair: Pair, number: int) -> None:
-            self._tell(f"trying {pair.factor.replace('_', ' ')} {pair.value} · {number} of {count}")
-
-        comparison = Comparison(self._stand, seen, sizes, time.monotonic() + seconds, say)
-        pairs = search(found, chosen, self._cores)
+    async def _try(self, found: Found, factors: tuple[Factor, ...], comparison: Comparison) -> None:
+        pairs = search(found, factors, self._cores)
         try:
             pair = next(pairs)
             while True:
                 pair = pairs.send(await comparison.compare(pair))
         except StopIteration:
-            return found, left, comparison.slowdown
+            return
+
+    def _say(self, before: int, count: int) -> Callable[[Pair, int], None]:
+        def say(pair: Pair, number: int) -> None:
+            self._tell(f"trying {pair.factor.replace('_', ' ')} {pair.value} · {before + number} of {count}")
+
+        return say
 
 
 def _told(tried: Tried) -> Candidate:

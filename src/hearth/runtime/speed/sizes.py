@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hearth.runtime.speed.grid import Factor
@@ -21,6 +21,8 @@ COPY_PROMPT = 450
 """Tokens, about, of the prompt that is repeated."""
 DEPTHS = (512, 2048, 8192)
 """Tokens before what is measured in the report."""
+NO_TIME = "no time for it"
+"""Why a candidate is left out that would be tried with more."""
 _SHALLOW = (256, 128, 64)
 PROMPTS = (4096, 2048, 1024, 512, 256, 128, 64)
 """Tokens of the prompt whose first token is waited for; the first that fits is taken."""
@@ -79,7 +81,7 @@ def search_sizes(seen: Seen, seconds: float, candidates: int, context: int) -> S
 
 def cut(factors: Sequence[Factor], sizes: Sizes) -> tuple[tuple[Factor, ...], tuple[tuple[Factor, str], ...]]:
     """The factors with as many values as can be tried, the first of each before the second of any; and what is left
-    out, each with the reason."""
+    out, value by value, each with the reason."""
     kept: dict[str, list[int | str]] = {factor.name: [] for factor in factors}
     left: list[tuple[Factor, str]] = []
     order = sorted((place, number) for number, factor in enumerate(factors) for place in range(len(factor.values)))
@@ -89,12 +91,21 @@ def cut(factors: Sequence[Factor], sizes: Sizes) -> tuple[tuple[Factor, ...], tu
         value = factor.values[place]
         why = _too_much(factor, value, sizes) if sizes.candidates else ""
         if why or room == 0:
-            left.append((replace(factor, values=(value,)), why or "no time for it"))
+            left.append((replace(factor, values=(value,)), why or NO_TIME))
         else:
             kept[factor.name].append(value)
             room -= 1
     fewer = tuple(replace(factor, values=tuple(kept[factor.name])) for factor in factors if kept[factor.name])
     return fewer, tuple(left)
+
+
+def merge(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+    """Factors that have their values apart, each name once."""
+    found: dict[str, Factor] = {}
+    for factor in factors:
+        before = found[factor.name].values if factor.name in found else ()
+        found[factor.name] = replace(factor, values=(*before, *factor.values))
+    return tuple(found.values())
 
 
 def _too_much(factor: Factor, value: int | str, sizes: Sizes) -> str:
