@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from hearth.errors import EngineFailed
 from hearth.runtime.process import TAIL_LINES, Process, describe_exit, is_alive, resident_bytes
@@ -157,6 +158,19 @@ async def test_a_cancelled_wait_leaves_it_running(tmp_path: Path) -> None:
     await asyncio.wait([waiting])
     assert process.pid is not None
     await process.stop(0)
+
+
+def test_a_child_that_is_dead_before_it_is_told_anything_is_seen_as_dead(tmp_path: Path) -> None:
+    # On uvloop, as in the daemon: its pipes refuse to be written to when the other end is gone.
+    async def start_many() -> list[int]:
+        codes = []
+        for _ in range(30):
+            process = Process(["/bin/sh", "-c", "exit 3"], environment={}, log_file=tmp_path / "child.log")
+            await process.start("go")
+            codes.append(await process.wait())
+        return codes
+
+    assert uvloop.run(start_many()) == [3] * 30
 
 
 def test_exits_in_words() -> None:

@@ -75,7 +75,9 @@ class Process:
         self._exit = asyncio.create_task(self._follow(self._child))
         # A cast: uvloop's pipe transport is none of asyncio's classes.
         standard_input = cast(asyncio.WriteTransport, self._child.get_pipe_transport(0))
-        standard_input.write(first_line.encode() + b"\n")
+        # uvloop's raises when the child is dead already: that is seen by whoever waits for it.
+        with suppress(RuntimeError):
+            standard_input.write(first_line.encode() + b"\n")
 
     async def wait(self) -> int:
         """Return its exit code when it is gone; negative is the signal that ended it. Callers may be cancelled."""
