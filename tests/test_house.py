@@ -88,6 +88,7 @@ LATE_IMPORTS = {
 CONCRETE = {
     # Engines: runtime/engines.py alone decides which is used; what is measured is the one in the package.
     "hearth.runtime.embedded": ("runtime/engines.py", "cli/bench/speed.py"),
+    "hearth.runtime.llama_server": ("runtime/engines.py",),
     "hearth.runtime.ollama": ("runtime/engines.py",),
     "hearth.runtime.openai_server": ("runtime/engines.py",),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),

@@ -11,6 +11,7 @@ from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine
 from hearth.runtime.foreign_models import ForeignModels
 from hearth.runtime.launch import Launch
+from hearth.runtime.llama_server import LlamaServerEngine
 from hearth.runtime.ollama import OllamaEngine
 from hearth.runtime.ollama import list_models as list_ollama_models
 from hearth.runtime.openai_server import OpenAIServer
@@ -61,17 +62,23 @@ class Engines:
         if found := self._foreign.resolve(card.name):
             kind = OllamaEngine if found[1].kind == "ollama" else OpenAIServer
             return kind(card, found[1])
-        settings = self._settings
-        return EmbeddedEngine(
-            card, launch, paths, saves=settings.kv.enabled, load_timeout_s=settings.engine.load_timeout_s
-        )
+        saves, limit = self._settings.kv.enabled, self._settings.engine.load_timeout_s
+        if self._settings.engine.kind == "llama_server":
+            binary = self._settings.engine.binary
+            return LlamaServerEngine(binary, card, launch, paths, saves=saves, load_timeout_s=limit)
+        return EmbeddedEngine(card, launch, paths, saves=saves, load_timeout_s=limit)
 
     def measure(self) -> Machine:
         """The machine as the engine that would be started now sees it."""
-        return seen_by(active_build(self._paths), measure_machine())
+        machine = measure_machine()
+        # What a llama-server computes on it does not tell before it runs: the owner has chosen it for this machine.
+        own = self._settings.engine.kind == "llama_server"
+        return machine if own else seen_by(active_build(self._paths), machine)
 
     def refine(self, card: ModelCard, shape: ModelShape, launch: Launch, machine: Machine) -> Launch:
         """The launch with what is known to run best: for such models, then for this one by measurement."""
+        if self._settings.engine.kind != "embedded":
+            return launch
         tuned = self._tuning.find(card, active_build(self._paths).identity, mark_of(machine))
         return tuned.apply(launch) if tuned else launch
 
