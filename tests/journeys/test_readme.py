@@ -102,6 +102,7 @@ ALONE = (
     ".venv/bin/hearth models scan",
     ".venv/bin/hearth models list",
     '.venv/bin/hearth run -m NAME "…"',
+    ".venv/bin/hearth engine list",
 )
 AT_THE_PORT = (
     'HEARTH_URL=http://127.0.0.1:8888 HEARTH_API_KEY=… .venv/bin/hearth run "Fix the failing test"',
