@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,6 @@ LLAMA_CPP = Capabilities(
     infill=True,
 )
 """llama.cpp in a process of ours, in the package or as a llama-server that the owner has."""
+
+LLAMA_ELSEWHERE = replace(LLAMA_CPP, own_process=False, explicit_context=False, saves_kv=False)
+"""A llama-server that somebody else runs: its slots and its files are not ours."""

@@ -296,7 +296,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(json_values.map(lambda value: json.dumps(value).encode() + b"\n") | st.binary(max_size=20), max_size=6))
 def test_garbage_never_raises_and_is_told_in_whole_events(parts: list[bytes]) -> None:
     said.events(tell(b"".join(parts)))

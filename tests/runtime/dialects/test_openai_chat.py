@@ -304,7 +304,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     st.lists(
         json_values.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\n") | st.binary(max_size=20),

@@ -200,9 +200,12 @@ class OpenAIAnswer(Stream):
         pieces = calls.delta(found) if part == "delta" else calls.whole(found)
         if pieces:
             kept["tool_calls"] = pieces
-        if "role" in kept and part == "delta":
-            kept.setdefault("content", None)
-        elif part == "message":
+        if part == "delta":
+            if not kept.get("content"):
+                kept.pop("content", None)
+            if "role" in kept:
+                kept.setdefault("content", None)
+        else:
             kept = {"role": "assistant", "content": "", **kept}
         more = {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
         reason = finish_reason(choice.get("finish_reason"), calls.count)
