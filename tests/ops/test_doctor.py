@@ -167,4 +167,4 @@ def test_the_folder_of_saved_states_is_looked_at(tmp_path: Path) -> None:
     assert (broken.ok, broken.fix) == (False, f"run: rm {tmp_path}/kv/broken.kv")
     (tmp_path / "file").write_text("in the way")
     assert "cannot write" in check_kv(tmp_path / "file", KvSettings()).text
-    assert "nearly full" in check_kv(tmp_path / "small", KvSettings(quota_gib=0.01)).text
+    assert "kv.quota_gib higher" in check_kv(tmp_path / "small", KvSettings(quota_gib=0.01)).fix

@@ -69,6 +69,8 @@ async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[
     yield daemon
     if daemon.ok and not settings.gateway.url:
         yield await check_answer(paths.socket, settings.model)
+        if trouble := await check_saving(paths):
+            yield trouble
 
 
 def check_python(version: tuple[int, int, int]) -> Check:
@@ -168,9 +170,27 @@ def check_kv(folder: Path, wanted: KvSettings) -> Check:
     text = f"{count} saved state{'' if count == 1 else 's'}, {used / 2**30:.2f} of {quota / 2**30:.2f} GiB"
     if damaged:
         return Check("kv", False, f"{text}; {len(damaged)} damaged", f"run: rm {shlex.quote(str(damaged[0]))}")
+    if quota < LEAST_QUOTA and wanted.quota_gib:
+        return Check("kv", False, f"{text}: few conversations have room", "set kv.quota_gib higher, or to 0")
     if quota < LEAST_QUOTA:
         return Check("kv", False, f"{text}: the disk is nearly full", f"make room on the disk of {name}")
     return Check("kv", True, text)
+
+
+async def check_saving(paths: Paths) -> Check | None:
+    """What the running engines say of their last save; None when it was well, or nobody can be asked."""
+    try:
+        answer = await ask(paths.socket, "GET", "/hearth/status")
+    except (OSError, TimeoutError):
+        return None
+    engines = answer.data["engines"] if answer.status == 200 else []
+    for model, kv in ((each["model"], each["kv"] or {}) for each in engines):
+        if kv.get("trouble"):
+            text = f"the state of {model} cannot be saved: {kv['trouble']}"
+            return Check(
+                "saving", False, text, f"make room in {shlex.quote(str(paths.kv))}, or turn it off: HEARTH_KV=0"
+            )
+    return None
 
 
 def check_git() -> Check:

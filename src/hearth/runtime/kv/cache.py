@@ -260,7 +260,7 @@ class PrefixCache:
                     self._saving.discard(task)
 
     async def _save(self, slot: SlotState, *, base: bool = False) -> None:
-        """Save what the slot holds. What fails is told once, until it works again."""
+        """Save what the slot holds. What fails is told once an hour."""
         part = self._store.new_part()
         began = time.monotonic()
         try:
@@ -275,8 +275,10 @@ class PrefixCache:
             links = {key: min(count, tokens) for key, count in slot.links.items()}
             await asyncio.to_thread(self._store.add, part, written, self._model, links, tokens, base=base)
         except _FAILURES as error:
-            if not self.trouble:
-                log.warning("%s: its KV state cannot be saved to %s: %s", self._model, self._store.folder, error)
+            # Of an engine that is gone it is told elsewhere why.
+            cause = "engine" if isinstance(error, aiohttp.ClientError | TimeoutError) else "folder"
+            folder = self._store.folder
+            self._store.warn(cause, f"{self._model}: its KV state cannot be saved to {folder}: {error}")
             self.trouble = str(error) or type(error).__name__
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)

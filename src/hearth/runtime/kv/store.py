@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -27,6 +28,10 @@ PART = ".part"
 QUOTA_SHARE = 0.1
 """Share of the free disk that entries may take when the owner sets nothing."""
 MOST_QUOTA_BYTES = 50 << 30
+WARN_AGAIN_S = 3600.0
+"""The same trouble is told once in this time: a full disk is met at every save."""
+
+log = logging.getLogger("hearth.runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +59,19 @@ class KvStore:
         self._entries: dict[str, Entry] = {}
         self._holders: defaultdict[str, set[str]] = defaultdict(set)
         self._checked: set[str] = set()
+        self._warned: dict[str, float] = {}
 
     def open(self) -> None:
         """Make the folder, remove what a crash left and what is damaged, and read what is there. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
         self.clear_parts()
-        for damaged in self.read():
+        damaged = self.read()
+        for path in damaged:
             self.damaged += 1
-            _remove(damaged)
+            _remove(path)
+        if damaged:
+            self.warn("damaged", f"{len(damaged)} of the saved KV states in {self.folder} were damaged and are removed")
 
     def clear_parts(self) -> None:
         """Remove what was not written to its end. No engine may be writing."""
@@ -127,8 +136,10 @@ class KvStore:
         except FileNotFoundError:
             self.forget(name)
             return None
-        except (DamagedEntry, OSError):
+        except (DamagedEntry, OSError) as error:
             self.damaged += 1
+            cause = "folder" if isinstance(error, OSError) else "damaged"
+            self.warn(cause, f"the saved KV state {path} cannot be used and is removed: {error}")
             self.drop(name)
             return None
         with self._lock:
@@ -219,6 +230,13 @@ class KvStore:
         for entry in removed:
             self.drop(entry.record.name)
         return removed
+
+    def warn(self, cause: str, text: str) -> None:
+        """Tell the log of a trouble, unless one of the same cause was told within the hour."""
+        now = time.monotonic()
+        if now - self._warned.get(cause, -WARN_AGAIN_S) >= WARN_AGAIN_S:
+            self._warned[cause] = now
+            log.warning("%s", text)
 
     def path_of(self, name: str) -> Path:
         """The entry's file, there or not."""
