@@ -24,7 +24,7 @@ from hearth.runtime.builds.choice import Choice
 from hearth.runtime.builds.install import Order, check_files, install
 from hearth.runtime.builds.shelf import BuildShelf
 from hearth.runtime.builds.wheels import NATIVE_FLAGS, Step
-from hearth.weights.store import PILOT_FILE
+from hearth.runtime.builds.yardstick import Shape, write_yardstick
 from wheel_index import ANY, VERSION, WheelIndex, engine_wheel, leading_wheel, pack_wheel, wheel_name
 
 pytestmark = pytest.mark.slow
@@ -85,7 +85,8 @@ def test_a_wheel_is_fetched_tried_measured_and_used(
             monkeypatch.setenv(name, trap.host)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        steps = install_from(index, paths, measured=True, model=PILOT_FILE, prompt=32, answer=2)
+        write_yardstick(tmp_path / "small.gguf", Shape(256, 1, 256, 1024))
+        steps = install_from(index, paths, measured=True, model=tmp_path / "small.gguf", prompt=32, answer=2)
         assert trap.seen == []
     assert index.seen == ["/simple/xllamacpp/", f"/files/{wheel_name()}"]
     assert steps[0] == f"fetching xllamacpp {VERSION} from {index.url}"
@@ -97,7 +98,7 @@ def test_a_wheel_is_fetched_tried_measured_and_used(
     assert build.manifest.wheel == wheel_name()
     assert build.manifest.devices[0].startswith("CPU")
     assert build.manifest.gain is not None
-    assert build.manifest.gain.model == "pilot"
+    assert build.manifest.gain.model == "small"
     assert build.manifest.gain.prefill > 0
     assert build.manifest.gain.decode > 0
     assert sorted(entry.name for entry in build.folder.iterdir()) == ["manifest.json", "site"]
