@@ -1,7 +1,8 @@
 # Everything here needs only Python 3.11-3.13, git and make: each target makes .venv and installs what it needs.
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv pilot bench-pilot
+.PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv bench-faults
+.PHONY: pilot bench-pilot
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -48,6 +49,9 @@ bench-pull: $(DEV)  ## a pull of 2 GB beside curl and sha256sum, from a server o
 
 bench-kv: $(DEV)  ## what saved KV states spare; writes docs/kv-bench.md
 	$(BIN)/python -m bench.kv
+
+bench-faults: $(DEV)  ## how soon a stuck engine is found and replaced; writes docs/faults.md
+	$(BIN)/python -m bench.faults
 
 pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on 2 cores; in work-pilot/)
 	$(BIN)/python -m pip install --quiet -e '.[pilot]'

@@ -11,11 +11,12 @@ import json
 import os
 import random
 import shutil
+import statistics
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hearth.gateway.app import Gateway
 from hearth.gateway.keys import load_key
@@ -24,7 +25,6 @@ from hearth.runtime.engine import Engine, EngineState
 from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import Answer, Fault, Load, PretendEngine, PretendProcess, Script
 from hearth.runtime.pretend.script import Health
-from hearth.runtime.process import is_alive
 from hearth.runtime.restarts import Pause, Restarts
 from hearth.runtime.supervisor import Supervisor
 from hearth.runtime.vigil import Limits
@@ -88,8 +88,11 @@ class Question:
     @property
     def text(self) -> str:
         """What the client has of the answer."""
+        if self.status != 200:
+            return ""
         if not self.stream:
-            return _content([json.loads(self.body)["choices"][0]["message"]]) if self.body[:2] != b"{t" else ""
+            garbage = self.body.startswith(b"{this")
+            return "" if garbage else _content([json.loads(self.body)["choices"][0]["message"]])
         events = [line[6:] for line in self.body.split(b"\n\n") if line.startswith(b'data: {"choices"')]
         return _content([choice["delta"] for event in events for choice in json.loads(event)["choices"]])
 
@@ -131,7 +134,7 @@ def tell(seed: int, scale: float, *, real: bool = False) -> Story:
     dice = random.Random(seed)
     limits = Limits().scaled(scale)
     count = 2 if real else 3
-    scripts = [_script(dice, limits, f"{seed}.{number}", real=real) for number in range(dice.randint(1, count))]
+    scripts = [_script(dice, limits, f"{seed}.{number}") for number in range(dice.randint(1, count))]
     questions = [
         Question(
             name=f"question {seed}.{number}",
@@ -146,12 +149,13 @@ def tell(seed: int, scale: float, *, real: bool = False) -> Story:
     return Story(seed, scale, scripts, questions)
 
 
-def _script(dice: random.Random, limits: Limits, name: str, *, real: bool) -> Script:
+def _script(dice: random.Random, limits: Limits, name: str) -> Script:
     if dice.random() < 0.15:
         return Script(load=dice.choice((Load.DEATH, Load.OUT_OF_MEMORY)), loading_s=0.01)
     answers = tuple(_answer(dice, limits, f"{name}.{number}") for number in range(dice.randint(1, 5)))
-    healths = (Health.TRUE, Health.GOOD, *((Health.BAD, Health.SILENT) if not real else ()))
-    return Script(answers, health=dice.choice(healths), deaf=dice.random() < 0.3, loading_s=dice.choice((0.0, 0.02)))
+    return Script(
+        answers, health=dice.choice(list(Health)), deaf=dice.random() < 0.3, loading_s=dice.choice((0.0, 0.02))
+    )
 
 
 def _answer(dice: random.Random, limits: Limits, name: str) -> Answer:
@@ -183,14 +187,14 @@ async def play(story: Story, home: Path, model_file: Path, *, real: bool = False
         script = story.scripts[number] if number < len(story.scripts) else Script(otherwise=Answer(text="at last"))
         engine: Engine
         if real:
-            engine = PretendProcess(card, replace_slots(launch), paths, script)
+            engine = PretendProcess(card, Launch(context=launch.context, slots=2), paths, script)
         else:
-            engine = Failing(script, card=card, listen=paths.runtime / f"e{number}.sock", slots=2, core=None)
+            engine = Failing(script, card=card, listen=paths.runtime / f"e{number}.sock", slots=2)
         story.engines.append(engine)
         return engine
 
     def open_watch(engine: Engine) -> Watchdog:
-        return Watchdog(engine, limits, paths, pulse=None if real else lambda _: engine.pulse())  # type: ignore[attr-defined]  # only these have one
+        return Watchdog(engine, limits, paths, pulse=None if real else lambda each: cast(Failing, each).pulse())
 
     settings = Settings(model=MODEL, engine=EngineSettings(context=4096), kv=KvSettings(enabled=False))
     supervisor = Supervisor(settings, paths, make, restarts, measure=lambda: MACHINE, open_watch=open_watch)
@@ -199,18 +203,13 @@ async def play(story: Story, home: Path, model_file: Path, *, real: bool = False
     )
     try:
         await asyncio.gather(*(_ask(gateway, question, story) for question in story.questions))
-        await _until_it_is_back(gateway, story, restarts)
+        await _until_it_is_back(gateway, story)
     finally:
         gateway.end_streams()
         await gateway.close()
         await supervisor.close()
-    _judge(story, paths, restarts)
+    _judge(story, paths)
     return story
-
-
-def replace_slots(launch: Launch) -> Launch:
-    """Two slots, as the engines in this process have."""
-    return Launch(context=launch.context, slots=2)
 
 
 async def _ask(gateway: Gateway, question: Question, story: Story) -> None:
@@ -258,7 +257,7 @@ async def _exchange(gateway: Gateway, question: Question, body: bytes) -> None:
     await asked
 
 
-async def _until_it_is_back(gateway: Gateway, story: Story, restarts: Restarts) -> None:
+async def _until_it_is_back(gateway: Gateway, story: Story) -> None:
     """A plain request succeeds, without a person: asked again, as a client would, while it is refused."""
     last = Question("", 0.0, stream=False, progress=False, leaves_after_s=None, reads_after_s=0.0)
     try:
@@ -274,14 +273,14 @@ async def _until_it_is_back(gateway: Gateway, story: Story, restarts: Restarts) 
     story.wrong.append(f"the engine is not back: {last.body[:300]!r}")
 
 
-def _judge(story: Story, paths: Paths, restarts: Restarts) -> None:
+def _judge(story: Story, paths: Paths) -> None:
     for question in story.questions:
         story.wrong += _judge_answer(story, question)
     for number, engine in enumerate(story.engines):
         if engine.state not in (EngineState.STOPPED, EngineState.FAILED):
             story.wrong.append(f"engine {number} is {engine.state} in the end")
-        if engine.pid is not None and is_alive(engine.pid):
-            story.wrong.append(f"engine {number} still runs")
+        if "was stuck" in engine.cause and not _may_hang(story, number):
+            story.wrong.append(f"engine {number} was ended as stuck, and nothing was wrong with it")
         if isinstance(engine, Failing):
             _judge_end(story, number, engine)
     for file in paths.logs.glob("stuck-*.json"):
@@ -294,29 +293,29 @@ def _judge(story: Story, paths: Paths, restarts: Restarts) -> None:
     story.wrong += [f"{left.name} is left" for left in paths.runtime.iterdir() if left.suffix == ".sock"]
 
 
+def _may_hang(story: Story, number: int) -> bool:
+    """Whether one of the answers that this engine gave was one that hangs."""
+    engine = story.engines[number]
+    if isinstance(engine, Failing):
+        return any(hung.fault in SILENT for hung in engine.core.hung)
+    return number < len(story.scripts) and any(answer.fault in SILENT for answer in story.scripts[number].answers)
+
+
 def _judge_end(story: Story, number: int, engine: Failing) -> None:
-    silent = [hung for hung in engine.core.hung if hung.fault in SILENT]
-    if engine.computing_when_ended is not None:
-        if not silent:
-            story.wrong.append(f"engine {number} was ended as stuck, and nothing was wrong with it")
-        if engine.computing_when_ended:
-            story.wrong.append(f"engine {number} computed for {engine.computing_when_ended} when it was ended")
-    story.found += [(str(hung.fault), hung.waited_s / story.scale, hung.still_s / story.scale) for hung in silent]
+    if engine.computing_when_ended:
+        story.wrong.append(f"engine {number} computed for {engine.computing_when_ended} when it was ended")
+    story.found += [
+        (str(hung.fault), hung.waited_s / story.scale, hung.still_s / story.scale)
+        for hung in engine.core.hung
+        if hung.fault in SILENT
+    ]
 
 
 def _judge_answer(story: Story, question: Question) -> list[str]:
     if question.left:
         return []
-    error = question.error
-    if error:
-        # What an engine says within a stream goes through as it is, with a number for its code.
-        typed = error.get("source") or isinstance(error["code"], int)
-        wrong = [] if typed else [f"{question.name}: an error that names no source: {error}"]
-        if error["code"] in ("gateway_bug", "daemon_stops"):
-            wrong.append(f"{question.name}: {error}")
-        if not _was_hurt(story, question):
-            wrong.append(f"{question.name} ended with an error, and no engine had failed it: {error}")
-        return wrong
+    if question.error:
+        return [f"{question.name}: {what}: {question.error}" for what in _judge_error(story, question, question.error)]
     texts = [answer.text for script in story.scripts for answer in (*script.answers, script.otherwise)] + ["at last"]
     if question.stream and not question.body.rstrip().endswith(b"[DONE]"):
         return [f"{question.name} ended without an end: {question.body[-200:]!r}"]
@@ -325,23 +324,37 @@ def _judge_answer(story: Story, question: Question) -> list[str]:
     return []
 
 
-def _was_hurt(story: Story, question: Question) -> bool:
-    """Whether a fault of the script explains that this request failed: one that was played to it, or one that cost it
-    its engine."""
+def _judge_error(story: Story, question: Question, error: dict[str, Any]) -> Iterator[str]:
+    code = error["code"]
+    # What an engine says within a stream goes through as it is, with a number for its code.
+    if not error.get("source") and not isinstance(code, int):
+        yield "an error that names no source"
+    if code in ("gateway_bug", "daemon_stops"):
+        yield "an error that should not be"
+    if question.text and code in ("engine_lost", "engine_stuck") and "partial" not in error:
+        yield "an error that does not say that there is a beginning"
     if not all(isinstance(engine, Failing) for engine in story.engines):
-        return True
-    if any(script.load is not Load.WELL for script in story.scripts):
-        return True
-    for engine, script in zip(story.engines, story.scripts, strict=False):
+        return
+    if code == "engine_not_available":
+        if all(script.load is Load.WELL for script in story.scripts):
+            yield "a model that always loads was not available"
+        return
+    visits = list(_visits(story, question))
+    if not any(answer.fault is not Fault.NONE or engine.state is EngineState.FAILED for engine, answer in visits):
+        yield "an error, and no engine had failed it"
+    broke_off = any(answer.fault is Fault.DISCONNECT for _, answer in visits)
+    if code in ("engine_lost", "engine_stuck") and len(visits) < 2 and not broke_off and "partial" not in error:
+        yield "it had nothing of its answer, and was not asked again"
+
+
+def _visits(story: Story, question: Question) -> Iterator[tuple[Engine, Answer]]:
+    """The engines that got this question, and what each was to answer."""
+    for number, engine in enumerate(story.engines):
         assert isinstance(engine, Failing)
-        for number, body in enumerate(engine.requests):
-            mine = json.loads(body)["messages"][0]["content"] == question.name
-            if mine and (script.answer(number).fault is not Fault.NONE or engine.state is EngineState.FAILED):
-                return True
-    return False
-
-
-Told = Callable[[Story], Awaitable[None] | None]
+        script = story.scripts[number] if number < len(story.scripts) else Script()
+        for place, body in enumerate(engine.requests):
+            if json.loads(body)["messages"][0]["content"] == question.name:
+                yield engine, script.answer(place)
 
 
 async def play_many(
@@ -368,3 +381,19 @@ async def play_many(
     left = [task for task in asyncio.all_tasks() - before if not task.done()]
     stories[-1].wrong += [f"a task is left: {task!r}" for task in left]
     return list(stories)
+
+
+def table(stories: Sequence[Story]) -> str:
+    """How long the faults that only a watchdog finds kept a request waiting, in seconds at full length."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for story in stories:
+        for fault, waited_s, still_s in story.found:
+            found.setdefault(fault, []).append((waited_s, still_s))
+    lines = ["| fault | seen | found after, median | worst | worst beside others at work |", "|---|---|---|---|---|"]
+    for fault, times in sorted(found.items()):
+        still = [still_s for _, still_s in times]
+        worst_waited = max(waited_s for waited_s, _ in times)
+        lines.append(
+            f"| {fault} | {len(times)} | {statistics.median(still):.0f} s | {max(still):.0f} s | {worst_waited:.0f} s |"
+        )
+    return "\n".join(lines)

@@ -41,7 +41,7 @@ class Stream:
             self._reply.seating.slot.made = count + 1
             clock = Clock(prefilled, time.monotonic() - began)
             timings = {"timings": self._reply.timings(count + 1, clock)} if self._wants_timings else {}
-            slowly = self._answer.fault is Fault.DRIBBLE and count >= self._answer.after
+            slowly = self._answer.fault is Fault.DRIBBLE and count == self._answer.after
             await self._event({**self._reply.chunk(delta), **timings}, slowly=slowly)
             await self._core.compute(self._answer.token_s)
         if self._answer.after >= len(self._reply.deltas) and await self._fault_ends_it():

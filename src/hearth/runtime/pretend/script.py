@@ -30,7 +30,7 @@ class Fault(StrEnum):
     DIE = "die"
     """The process kills itself."""
     DRIBBLE = "dribble"
-    """From here on sends one byte at a time, ``Answer.token_s`` after each."""
+    """Sends its next piece one byte at a time, ``Answer.token_s`` after each."""
     GARBAGE = "garbage"
     """Sends a line that is no JSON, then goes on."""
     HTTP_500 = "http_500"
