@@ -70,7 +70,7 @@ def test_a_model_is_measured_kept_and_forgotten(
     paths: Paths, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     plot = tmp_path / "tiny.svg"
-    command = ["bench", "speed", "tiny", "--minutes", "1", "--kv", "q8_0", "--plot", str(plot)]
+    command = ["bench", "speed", "tiny", "--minutes", "1", "--kv", "q8_0", "--force", "--plot", str(plot)]
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["base"]["launch"]["context"] == 2048

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hearth.runtime.speed.fast_cores import find_cores, parse_list
 from hearth.runtime.speed.grid import Cores
+from hearth.runtime.speed.quiet import busy_share, parse_stat
 from hearth.runtime.speed.sizes import LEAST_MADE, LEAST_READ, ROUNDS, Seen, reach, search_sizes
 from machines import lay_out
 
@@ -87,6 +88,24 @@ def test_a_quota_leaves_no_second_threads(tmp_path: Path) -> None:
     assert find_cores(2, tmp_path, range(4)) == Cores(physical=2, fast=2, threads=4)
     assert find_cores(1, tmp_path, range(4)) == Cores(physical=1, fast=1, threads=1)
     assert find_cores(0, tmp_path / "nothing", range(3)) == Cores(3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "ticks"),
+    [
+        ("cpu  10 5 20 100 7 1 2 3 4 0\ncpu0 1 1 1 1\n", (41, 148)),
+        ("cpu 1 2 3 4\n", (6, 10)),
+        ("cpu 1 2\n", (0, 0)),
+        ("", (0, 0)),
+    ],
+)
+def test_ticks_of_the_processors(text: str, ticks: tuple[int, int]) -> None:
+    assert parse_stat(text) == ticks
+
+
+async def test_a_machine_that_does_not_tell_is_taken_for_quiet(tmp_path: Path) -> None:
+    assert await busy_share(0.0, tmp_path) == 0.0
+    assert 0.0 <= await busy_share(0.05) <= 1.0
 
 
 @pytest.mark.parametrize(

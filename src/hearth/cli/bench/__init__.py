@@ -23,7 +23,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--kv", action="append", default=[], metavar="TYPE", help="tell what this type of KV cache gains"
     )
     speed.add_argument("--reset", action="store_true", help="forget what was found before, and measure nothing")
-    speed.add_argument("--force", action="store_true", help="measure beside a running daemon")
+    speed.add_argument(
+        "--force", action="store_true", help="measure beside a running daemon, keep what was found on a busy machine"
+    )
     speed.add_argument("--plot", default="", metavar="FILE", help="where the plot goes, an .svg file")
     speed.add_argument("--json", action="store_true", help="print JSON")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from hearth.runtime.launch import KvType, Launch
 from hearth.runtime.probe import Probe
 from hearth.runtime.speed.fast_cores import find_cores
 from hearth.runtime.speed.measurement import LEAST_LIMIT_S, Measured, Measurement
+from hearth.runtime.speed.quiet import QUIET_SHARE, busy_share
 from hearth.runtime.speed.report import SpeedReport
 from hearth.runtime.speed.stand import Stand
 from hearth.runtime.speed.start import Start, find_start
@@ -38,8 +38,6 @@ from hearth.weights.shape import ModelShape
 from hearth.weights.store import Store
 
 _LONGEST_MINUTES = 120.0
-_QUIET_SHARE = 0.4
-"""Of the processors, what others may use before it is told."""
 
 
 def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
@@ -64,25 +62,21 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     store = Store(paths.models)
     card = store.resolve(args.model)
     build = active_build(paths).identity
-    busy = busy_note(os.getloadavg()[0], os.cpu_count() or 1)
-    start, measured = asyncio.run(_measure(card, store, settings, paths, kv_types, began + limit_s))
+    start, measured, busy = asyncio.run(_measure(card, store, settings, paths, kv_types, began + limit_s))
     report = _report(card, build, start, measured, time.monotonic() - began, limit_s)
-    if busy:
-        report = msgspec.structs.replace(report, notes=(*report.notes, busy))
-    book.keep(card, report.build, mark_of(start.machine), report.tuned)
+    stored = busy < QUIET_SHARE or args.force
+    if stored:
+        book.keep(card, report.build, mark_of(start.machine), report.tuned)
+        store.note_speed(card.name, report.tuned.prefill_per_s, report.tuned.decode_per_s)
+    notes = report.notes if busy < QUIET_SHARE else (*report.notes, _busy_note(busy))
     plot = _draw(report, paths, args.plot)
-    store.note_speed(card.name, report.tuned.prefill_per_s, report.tuned.decode_per_s)
-    report = msgspec.structs.replace(report, stored=True, plot=str(plot))
+    report = msgspec.structs.replace(report, stored=stored, plot=str(plot), notes=notes)
     print(msgspec.json.encode(report).decode() if args.json else "\n".join(describe(report)))
     return 0
 
 
-def busy_note(load: float, processors: int) -> str:
-    """What to say of other programs: ``load`` is how many of them wanted to run during the last minute. Empty when they
-    do not matter."""
-    if load < processors * _QUIET_SHARE:
-        return ""
-    return f"other programs kept {min(load / processors, 1):.0%} of the processors busy: take the figures with care"
+def _busy_note(busy: float) -> str:
+    return f"other programs kept {busy:.0%} of the processors busy: measure again when it is quiet (--force keeps it)"
 
 
 def _kv_types(names: list[str]) -> tuple[KvType, ...]:
@@ -95,8 +89,10 @@ def _kv_types(names: list[str]) -> tuple[KvType, ...]:
 
 async def _measure(
     card: ModelCard, store: Store, settings: Settings, paths: Paths, kv_types: tuple[KvType, ...], until: float
-) -> tuple[Start, Measured]:
-    """On engines of our own. ``until`` is in ``time.monotonic()``."""
+) -> tuple[Start, Measured, float]:
+    """On engines of our own; last is the share of the processors that others used. ``until`` is in
+    ``time.monotonic()``."""
+    busy = await busy_share()
     start = await find_start(card, settings.engine, store, _untuned, measure_machine, Probe(paths))
     _make_folder(paths.kv)
 
@@ -112,7 +108,7 @@ async def _measure(
         with contextlib.suppress(OSError):
             # Only if it is empty: it was made for this.
             paths.kv.rmdir()
-    return start, measured
+    return start, measured, busy
 
 
 def _untuned(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:

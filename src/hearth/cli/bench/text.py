@@ -98,7 +98,7 @@ def _kept(report: SpeedReport) -> str:
     if not report.tuned.changes:
         return "nothing was faster by more than the noise: the model is loaded as it was"
     changes = ", ".join(setting_text(change.field, change.after) for change in report.tuned.changes)
-    return f"kept: {changes}; used from the next load" if report.stored else f"found: {changes}"
+    return f"kept: {changes}; used from the next load" if report.stored else f"found, and not kept: {changes}"
 
 
 def _span(seconds: float) -> str:

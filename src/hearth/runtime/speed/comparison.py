@@ -11,12 +11,12 @@ from hearth.errors import HearthError
 from hearth.runtime.launch import Launch
 from hearth.runtime.speed.gauge import Gauge, Work
 from hearth.runtime.speed.grid import Judged
-from hearth.runtime.speed.search import Pair, Rounds, loses, wins
+from hearth.runtime.speed.search import MARGIN, Pair, Rounds, loses, wins
 from hearth.runtime.speed.sizes import COPY_PROMPT, NO_TIME, ROUNDS, Seen, Sizes
 from hearth.runtime.speed.stand import Stand
 
 MOST_ROUNDS = 7
-"""Of a fast model more rounds are measured: single ones are short, and noise is larger."""
+"""Rounds that suffice however much they differ."""
 ENOUGH_S = 1.0
 """Seconds of measurement for each side that are enough."""
 STEP_READ, STEP_MADE = 1024, 256
@@ -153,8 +153,13 @@ def step_s(work: Work) -> float:
 
 
 def _enough(base: Sequence[float], candidate: Sequence[float]) -> bool:
-    """Whether the rounds suffice: three; fewer when the candidate is clearly slower; more when they were short."""
+    """Whether the rounds suffice: three; fewer when the candidate is clearly slower. One that is about to win must hold
+    it for longer where rounds were short, or differ among themselves: of noise alone one in five would win in three
+    rounds, and one in thirty in seven."""
     rounds = len(candidate)
-    if loses(base, candidate):
+    if loses(base, candidate) or rounds >= MOST_ROUNDS:
         return True
-    return rounds >= MOST_ROUNDS or (rounds >= ROUNDS and rounds * median(base) >= ENOUGH_S)
+    if rounds < ROUNDS:
+        return False
+    steady = all(median(side) < (1 + MARGIN) * min(side) for side in (base, candidate))
+    return not wins(base, candidate) or (steady and rounds * median(base) >= ENOUGH_S)
