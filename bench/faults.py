@@ -45,15 +45,15 @@ whether an engine computes (a processor that may only wait for its card), all re
 {PLAIN.busy_s / 60:.0f} minutes; where only processor time moves and no token in any slot, for {PLAIN.spin_s / 60:.0f}
 minutes. A client that does not read its answer is not held against the engine.
 
-What follows: nobody new is sent to it; what it was at is kept in the logs folder (`stuck-MODEL-TIME.json`, ten at most,
-for the owner alone, without what was asked or answered); it is killed, and a new one starts, after the usual back-off.
-A request of whose answer the client has nothing (how far its prompt was read is nothing) is asked again by itself,
-once. Another ends with an error of source `engine` (`engine_lost`), with `partial` in it: how many events of its answer
-came before. A request that the engine did not begin while it answers others is asked again, or ends with `engine_stuck`, and
-the engine is kept if it makes a token. An engine that hearth did not start is never ended: a request to it is given up
-after {PLAIN.unseen_s / 60:.0f} minutes of silence. While nobody waits nobody looks: an engine that died in its sleep is
-found by the next request, which loses {PLAIN.decode_s:.0f} to {PLAIN.prefill_s + 2 * PLAIN.look_every_s:.0f} s, and a
-token each minute would keep cards and disks awake for that.
+What follows: nobody new is sent to it; what it was at is kept in the logs folder (`stuck-MODEL-TIME.json`, ten at
+most, for the owner alone, without what was asked or answered); it is killed, and a new one starts, after the usual
+back-off. A request of whose answer the client has nothing (how far its prompt was read is nothing) is asked again by
+itself, once. Another ends with an error of source `engine` (`engine_lost`), with `partial` in it: how many events of
+its answer came before. A request that the engine did not begin while it answers others is asked again, or ends with
+`engine_stuck`, and the engine is kept if it makes a token. An engine that hearth did not start is never ended: a
+request to it is given up after {PLAIN.unseen_s / 60:.0f} minutes of silence. While nobody waits nobody looks: an
+engine that died in its sleep is found by the next request, which loses {PLAIN.decode_s:.0f} to {PLAIN.prefill_s + 2 *
+PLAIN.look_every_s:.0f} s, and a token each minute would keep cards and disks awake for that.
 
 ## Measured
 
