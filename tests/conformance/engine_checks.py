@@ -137,10 +137,8 @@ async def limit(talk: Talk) -> str:
     return YES
 
 
-@check("it stops before a stop string", lambda subject: YES if subject.traits.stops else ELSEWHERE)
+@check("it stops before a stop string")
 async def stop(talk: Talk) -> str:
-    if not talk.subject.traits.stops:
-        return ELSEWHERE
     await play(talk, *[Answer(text="one two three four")] * 3)
     text = (await talk.ask(max_tokens=12)).message["content"]
     end = text[len(text) // 2 : len(text) // 2 + 2]
@@ -276,16 +274,21 @@ async def schema(talk: Talk) -> str:
     await play(talk, Answer(text='{"a": 1}'))
     told = await talk.ask(response_format=form, max_tokens=100)
     assert json.loads(told.message["content"]) == {"a": 1}
+    if talk.subject.traits.scripted:
+        heard = talk.subject.heard()
+        assert wanted in (heard.get("format"), heard.get("response_format", {}).get("json_schema", {}).get("schema"))
     return YES
 
 
 @check("a forced call is taken, or refused", able("forced_tools"))
 async def forced(talk: Talk) -> str:
     await play(talk, Answer(tool_calls=(Call(name="read", arguments={"path": "a"}),)))
-    told = await talk.ask(tools=tools("read"), tool_choice="required", max_tokens=100)
+    told = await talk.ask(tools=tools("read"), tool_choice="required", max_tokens=40)
     if not talk.subject.capabilities.forced_tools:
         return refuses(told)
     assert told.status == 200
+    if talk.subject.traits.scripted:
+        assert talk.subject.heard()["tool_choice"] == "required"
     return YES
 
 

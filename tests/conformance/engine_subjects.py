@@ -17,14 +17,15 @@ from hearth.runtime.engine import Engine
 from hearth.runtime.foreign import ForeignEngine
 from hearth.runtime.foreign_models import card_of
 from hearth.runtime.launch import Launch
+from hearth.runtime.llama_server import LlamaServerEngine
 from hearth.runtime.ollama import OllamaEngine
 from hearth.runtime.openai_server import OpenAIServer
-from hearth.runtime.pretend import PretendEngine
 from hearth.runtime.pretend.ollama import PretendModel, PretendOllama
 from hearth.runtime.pretend.script import Answer, Script
 from hearth.runtime.pretend.vllm import PretendVllm
 from hearth.settings import ForeignSettings
 from hearth.weights.store import PILOT_FILE, ModelCard
+from llama_server_program import write_program
 
 Json = dict[str, Any]
 
@@ -32,17 +33,33 @@ CONTEXT = 2048
 """Tokens of one request at every engine whose context is ours to say: small, so that it is soon exceeded."""
 
 
+LAUNCH = Launch(context=CONTEXT, slots=2, threads=1)
+PILOT_CARD = ModelCard("pilot", PILOT_FILE, 0, "")
+OLD_BUILD, NEW_BUILD = "4589", "11434"
+"""The first cannot listen on unix sockets: its port is one that everybody can reach."""
+_REAL_BINARY = os.environ.get("HEARTH_TEST_LLAMA_SERVER", "")
+
+
+def pilot_conversation() -> list[Json]:
+    """One that the pilot answers with a call."""
+    return [{"role": "system", "content": PILOT.system}, {"role": "user", "content": "Fix the failing test"}]
+
+
+def _llama_server(paths: Paths, build: str, card: ModelCard = PILOT_CARD) -> LlamaServerEngine:
+    binary = _REAL_BINARY if build == NEW_BUILD else ""
+    binary = binary or str(write_program(paths.cache / f"llama-server-{build}", build))
+    return LlamaServerEngine(binary, card, LAUNCH, paths, saves=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What of the suite can be asked of an engine as it stands here.
 
-    ``scripted`` says that its answers can be chosen; ``ends`` that it can be made to break off; ``stops`` that it looks
-    for stop strings.
+    ``scripted`` says that its answers can be chosen; ``ends`` that it can be made to break off.
     """
 
     scripted: bool
     ends: bool
-    stops: bool = True
 
 
 class Subject(ABC):
@@ -77,6 +94,10 @@ class Subject(ABC):
     def stranger(self) -> Engine:
         """A new engine for a model that is not there."""
 
+    def heard(self) -> Json:
+        """The last request that came to it, in its own words. Only for those that are scripted."""
+        raise AssertionError(f"{self.name} does not tell")
+
     async def play(self, *answers: Answer) -> None:
         """These are its next answers. Only for those that are scripted."""
         raise AssertionError(f"{self.name} answers as it will")
@@ -95,20 +116,29 @@ class Embedded(Subject):
     traits = Traits(scripted=False, ends=True)
 
     def conversation(self) -> list[Json]:
-        chore = {"role": "user", "content": "Fix the failing test"}
-        return [{"role": "system", "content": PILOT.system}, chore]
+        return pilot_conversation()
 
     def engine(self) -> Engine:
-        return self._engine(ModelCard("pilot", PILOT_FILE, 0, ""))
+        return self._engine(PILOT_CARD)
 
     def stranger(self) -> Engine:
         return self._engine(ModelCard("nope", self.paths.models / "nope.gguf", 0, ""))
 
     def _engine(self, card: ModelCard) -> Engine:
-        return EmbeddedEngine(card, Launch(context=CONTEXT, slots=2, threads=1), self.paths, saves=False)
+        return EmbeddedEngine(card, LAUNCH, self.paths, saves=False)
 
     async def break_off(self, engine: Engine) -> None:
         await engine.fail("ended by a test")
+
+
+class LlamaServer(Embedded):
+    """A llama-server of the owner's: a real one where HEARTH_TEST_LLAMA_SERVER names it."""
+
+    name = "llama_server"
+    program = "a program with a llama-server's flags around the package's llama.cpp, with the pilot"
+
+    def _engine(self, card: ModelCard) -> Engine:
+        return _llama_server(self.paths, NEW_BUILD, card)
 
 
 class StandIn(Subject):
@@ -142,6 +172,9 @@ class StandIn(Subject):
     def _engine(self, model: str) -> Engine:
         settings = ForeignSettings(kind=self.kind, url=self.url, **self.told)
         return self.engine_class(card_of(f"{model}@shop", settings), settings)
+
+    def heard(self) -> Json:
+        return dict(self.server.requests[-1])
 
     async def play(self, *answers: Answer) -> None:
         self.server.play(Script(answers=answers))
@@ -201,37 +234,42 @@ class Plain(StandIn):
         self.server = PretendVllm(model=self.model, context=CONTEXT, slots=2, plain=True)
 
 
-class RemoteLlama(StandIn):
-    """The pretending llama-server, as a server of somebody else's."""
+class RemoteLlama(Subject):
+    """A llama-server on a TCP port, as a server of somebody else's."""
 
     name = "openai: a llama-server"
-    program = "the pretending engine"
-    kind = "openai"
-    engine_class = OpenAIServer
+    program = "llama.cpp with the pilot, behind a port"
     capabilities = LLAMA_ELSEWHERE
-    traits = Traits(scripted=True, ends=True, stops=False)
-    model = "pretend"
+    traits = Traits(scripted=False, ends=True)
 
     def __init__(self, paths: Paths) -> None:
         super().__init__(paths)
-        self.server = PretendEngine(context=CONTEXT, slots=2)
+        self._server = _llama_server(paths, OLD_BUILD)
 
-    @property
-    def url(self) -> str:
-        return str(self.server.endpoint.url)
+    async def begin(self) -> None:
+        await self._server.start(lambda _progress: None)
 
-    async def play(self, *answers: Answer) -> None:
-        await self._replace(Script(answers=answers))
+    async def finish(self) -> None:
+        await self._server.stop()
+
+    def conversation(self) -> list[Json]:
+        return pilot_conversation()
+
+    def engine(self) -> Engine:
+        return self._engine("pilot")
+
+    def stranger(self) -> Engine:
+        return self._engine("nope")
+
+    def _engine(self, model: str) -> Engine:
+        endpoint = self._server.endpoint
+        settings = ForeignSettings(kind="openai", url=endpoint.url, api_key=endpoint.api_key)
+        return OpenAIServer(card_of(f"{model}@shop", settings), settings)
 
     async def break_off(self, engine: Engine) -> None:
-        await self._replace(Script())
-
-    async def _replace(self, script: Script) -> None:
-        """Another one in its place, where the other was."""
-        port = int(self.url.rpartition(":")[2])
-        await self.server.stop()
-        self.server = PretendEngine(script, context=CONTEXT, slots=2, listen=port)
-        await self.server.start()
+        await self._server.fail("ended by a test")
+        self._server = _llama_server(self.paths, OLD_BUILD)
+        await self._server.start(lambda _progress: None)
 
 
 class Real(Subject):
@@ -265,7 +303,7 @@ def _real(variable: str, kind: str, engine_class: type[ForeignEngine]) -> list[t
     return [type(f"Real{kind.title()}", (Real,), {**known, **told})]
 
 
-SUBJECTS: tuple[type[Subject], ...] = (Embedded, Ollama, Vllm, Plain, RemoteLlama)
+SUBJECTS: tuple[type[Subject], ...] = (Embedded, LlamaServer, Ollama, Vllm, Plain, RemoteLlama)
 REAL: tuple[type[Subject], ...] = (
     # The variables are read here, once: every test has an environment without them.
     *_real("HEARTH_TEST_OLLAMA", "ollama", OllamaEngine),
