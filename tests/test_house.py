@@ -91,8 +91,6 @@ CONCRETE = {
     "hearth.runtime.llama_server": ("runtime/engines.py",),
     "hearth.runtime.ollama": ("runtime/engines.py",),
     "hearth.runtime.openai_server": ("runtime/engines.py",),
-    "hearth.runtime.ollama": ("runtime/engines.py",),
-    "hearth.runtime.openai_server": ("runtime/engines.py",),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{
