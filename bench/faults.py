@@ -18,6 +18,7 @@ from hearth.runtime.vigil import Limits
 SCALE = 1 / 10
 PAGE = Path("docs/faults.md")
 PLAIN = Limits()
+LATEST_S = PLAIN.prefill_s + 2 * PLAIN.look_every_s
 HEAD = f"""\
 # An engine that is stuck
 
@@ -52,8 +53,7 @@ itself, once. Another ends with an error of source `engine` (`engine_lost`), wit
 its answer came before. A request that the engine did not begin while it answers others is asked again, or ends with
 `engine_stuck`, and the engine is kept if it makes a token. An engine that hearth did not start is never ended: a
 request to it is given up after {PLAIN.unseen_s / 60:.0f} minutes of silence. While nobody waits nobody looks: an
-engine that died in its sleep is found by the next request, which loses {PLAIN.decode_s:.0f} to {PLAIN.prefill_s + 2 *
-PLAIN.look_every_s:.0f} s, and a token each minute would keep cards and disks awake for that.
+engine that died in its sleep is found by the next request, which loses {PLAIN.decode_s:.0f} to {LATEST_S:.0f} s, and a token each minute would keep cards and disks awake for that.
 
 ## Measured
 

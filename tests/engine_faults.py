@@ -219,12 +219,13 @@ async def _ask(gateway: Gateway, question: Question, story: Story) -> None:
         body["return_progress"] = True
     try:
         async with asyncio.timeout(LONGEST_S):
-            await _exchange(gateway, question, json.dumps(body).encode())
+            await exchange(gateway, question, json.dumps(body).encode())
     except TimeoutError:
         story.wrong.append(f"{question.name} did not end within {LONGEST_S:.0f} s")
 
 
-async def _exchange(gateway: Gateway, question: Question, body: bytes) -> None:
+async def exchange(gateway: Gateway, question: Question, body: bytes) -> None:
+    """One request as the gateway's server hands it over, to the end of its answer."""
     gone = asyncio.Event()
     bodies = [body]
 
