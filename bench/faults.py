@@ -53,7 +53,8 @@ itself, once. Another ends with an error of source `engine` (`engine_lost`), wit
 its answer came before. A request that the engine did not begin while it answers others is asked again, or ends with
 `engine_stuck`, and the engine is kept if it makes a token. An engine that hearth did not start is never ended: a
 request to it is given up after {PLAIN.unseen_s / 60:.0f} minutes of silence. While nobody waits nobody looks: an
-engine that died in its sleep is found by the next request, which loses {PLAIN.decode_s:.0f} to {LATEST_S:.0f} s, and a token each minute would keep cards and disks awake for that.
+engine that died in its sleep is found by the next request, which loses {PLAIN.decode_s:.0f} to {LATEST_S:.0f} s,
+and a token each minute would keep cards and disks awake for that.
 
 ## Measured
 

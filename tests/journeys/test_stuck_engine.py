@@ -113,5 +113,5 @@ async def test_a_long_prompt_is_read_to_its_end() -> None:
         asked = question(stream=False)
         await served.ask(asked, "the boat and the water " * 140, max_tokens=4)
         # On one thread some ten seconds: far more than an answer may be silent.
-        assert json.loads(asked.body)["timings"]["prompt_n"] > 3000
+        assert json.loads(asked.body)["timings"]["prompt_n"] > 2000
         assert not list(served.paths.logs.glob("stuck-*.json"))
