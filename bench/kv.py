@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -25,6 +26,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 import gguf_models  # the writers of test models
 from hearth.ops.daemon import ensure_daemon, stop_daemon
 from hearth.ops.local import ask
+from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import LoadProgress
@@ -37,6 +39,7 @@ LONG_WORDS = 1090
 """Words of the long conversation: about 6,000 tokens in the vocabulary of the test models."""
 TALK_WORDS = 545
 TALKS, TURNS, SLOTS = 8, 5, 2
+KILLS = 10
 CHAT = "/v1/chat/completions"
 PAGE = Path("docs/kv-bench.md")
 HEAD = """\
@@ -84,10 +87,10 @@ async def stop(paths: Paths) -> None:
     await stop_daemon(paths, lambda _text: None)
 
 
-async def say(paths: Paths, talk: Talk, text: str, tokens: int = 4) -> dict[str, float]:
+async def say(paths: Paths, talk: Talk, text: str, tokens: int = 4, model: str = "m") -> dict[str, float]:
     """One turn: the engine's timings, and ``wall_s``."""
     talk.messages.append({"role": "user", "content": text})
-    question = {"messages": talk.messages, "max_tokens": tokens, "temperature": 0}
+    question = {"model": model, "messages": talk.messages, "max_tokens": tokens, "temperature": 0}
     began = time.monotonic()
     answer = await ask(paths.socket, "POST", CHAT, question, timeout_s=1800)
     wall = time.monotonic() - began
@@ -138,6 +141,64 @@ async def round_robin(write: Callable[[Path], object], kv: bool) -> float:
                 read += timings["prompt_n"]
                 unavoidable += timings["cache_n"] + timings["prompt_n"] - before
     return read / unavoidable - 1
+
+
+async def swap(write: Callable[[Path], object], kv: bool) -> float:
+    """Conversations on one model, one more than there are slots; it makes room for another and comes back: the share of
+    their tokens that is read anew then."""
+    async with home(write, kv=kv, context=8192, slots=SLOTS) as paths:
+        write(paths.models / "other.gguf")
+        await start(paths)
+        talks = [Talk([]) for _ in range(SLOTS + 1)]
+        for number, talk in enumerate(talks):
+            await say(paths, talk, words(TALK_WORDS, number))
+        held = sum(talk.total for talk in talks)
+        answer = await ask(paths.socket, "POST", "/hearth/models/unload", {"model": "m"}, timeout_s=60)
+        if answer.status != 200:
+            raise RuntimeError(f"HTTP {answer.status}: {answer.data}")
+        await say(paths, Talk([]), "hello", model="other")
+        reused = sum([(await say(paths, talk, "?"))["cache_n"] for talk in talks])
+    return 1 - reused / held
+
+
+async def replay(write: Callable[[Path], object], kv: bool) -> float:
+    """The recorded messages of a client that names no session, sent again after a restart of the daemon: the share of
+    them that is read anew."""
+    async with home(write, kv=kv, context=8192, slots=SLOTS) as paths:
+        await start(paths)
+        recorded = Talk([])
+        for turn in range(TURNS):
+            await say(paths, recorded, words(TALK_WORDS // TURNS, turn))
+        await stop(paths)
+        await start(paths)
+        other = Talk([{"content": each["content"], "role": each["role"]} for each in recorded.messages])
+        timings = await say(paths, other, "?")
+    return 1 - timings["cache_n"] / recorded.total
+
+
+async def start_after_kill(write: Callable[[Path], object]) -> list[Row]:
+    """How long a daemon takes to answer after the one before was killed in the middle of its work; no model is loaded
+    yet."""
+    seconds = []
+    async with home(write, kv=True, context=8192, slots=SLOTS) as paths:
+        await start(paths)
+        for number in range(KILLS):
+            talks = [Talk([]) for _ in range(SLOTS + 1)]
+            for place, talk in enumerate(talks):
+                await say(paths, talk, words(200, 3 * number + place))
+            busy = asyncio.create_task(say(paths, talks[0], words(200, 5), 400))
+            await asyncio.sleep(0.02 * number)
+            record = read_record(paths)
+            if record is None:
+                raise RuntimeError("the daemon is gone")
+            os.kill(record.pid, signal.SIGKILL)
+            await asyncio.wait([busy])
+            busy.exception()
+            began = time.monotonic()
+            await start(paths)
+            seconds.append(time.monotonic() - began)
+    print(f"starts after {KILLS} kills: median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s")
+    return [Row(f"longest of {KILLS} starts after a kill, without the load", max(seconds), "s", 1.0)]
 
 
 async def steady(write: Callable[[Path], object]) -> list[Row]:
@@ -209,7 +270,13 @@ async def measure(width: int) -> list[Row]:
     ours, plain = await round_robin(small, kv=True), await round_robin(small, kv=False)
     what = f"{TALKS} conversations over {SLOTS} slots: read beyond first sight"
     rows += [Row(what, ours, "of it", 0.03), Row("the same without the store", plain, "of it")]
-    return [*rows, *await steady(small), *await save_delay(small)]
+    ours, plain = await swap(small, kv=True), await swap(small, kv=False)
+    rows += [Row("back after another model: prompts read anew", ours, "of them", 0.02)]
+    rows += [Row("the same without the store", plain, "of them")]
+    ours, plain = await replay(small, kv=True), await replay(small, kv=False)
+    rows += [Row("a recorded history after a restart: read anew", ours, "of it", 0.05)]
+    rows += [Row("the same without the store", plain, "of it")]
+    return [*rows, *await start_after_kill(small), *await steady(small), *await save_delay(small)]
 
 
 def main() -> int:
