@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gguf_models import write_llama
 from hearth.cli.main import main
 from hearth.cli.models.text import size_text
 from hearth.weights.store import PILOT_FILE
@@ -60,3 +61,16 @@ def test_a_file_that_cannot_be_named_is_left_out_with_a_word(home: Path, capsys:
     assert "lines" not in captured.out
     assert captured.err.count("rename it") == 2
     assert r"two\nlines.gguf" in captured.err
+
+
+def test_a_part_in_the_place_of_another_is_not_shown_as_a_model(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "data" / "models"
+    folder.mkdir(parents=True)
+    write_llama(folder / "split.gguf", tensors_a_part=8)
+    assert main(["models", "show", "split", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] > 0
+    _first, second, third, *_rest = sorted(folder.glob("split-*.gguf"))
+    second.write_bytes(third.read_bytes())
+    assert main(["models", "show", "split"]) == 4
+    shown = capsys.readouterr()
+    assert (f"{second} is part 3 of" in shown.err, shown.out) == (True, "")

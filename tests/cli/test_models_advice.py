@@ -155,9 +155,15 @@ def test_a_renamed_first_part_is_no_small_model(tmp_path: Path, home: Path, caps
     models.mkdir(parents=True)
     (models / "model.gguf").write_bytes(parts[0].read_bytes())
     assert main(["models", "show", "model"]) == 4
-    assert "holds no weights" in capsys.readouterr().err
+    assert "is part 1 of 5" in capsys.readouterr().err
     assert "part 3 of 5" in refused(parts[2])
     parts[1].write_bytes(parts[2].read_bytes())
     assert f"{parts[1]} is part 3 of 5" in refused(parts[0])
     parts[1].unlink()
     assert str(parts[1]) in refused(parts[0])
+
+
+def test_the_home_of_nobody_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "fit", "~nobody-of-that-name/x.gguf", *CARD]) == 2
+    shown = capsys.readouterr()
+    assert ("somebody unknown" in shown.err, shown.err.count("\n")) == (True, 1)

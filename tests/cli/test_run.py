@@ -60,6 +60,7 @@ def test_exit_codes(events: list[Event], unasked: int, code: int) -> None:
         (["run", "x", "--max-steps", "many"], "max-steps"),
         (["run", "x", "--mode", "yolo"], "mode"),
         (["run", "x", "-c", "--resume", "abc"], "not allowed with"),
+        (["run", "x", "--resume", ""], "-c goes on with the latest"),
         (["run", " "], "prompt is empty"),
     ],
 )

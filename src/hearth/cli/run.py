@@ -58,10 +58,16 @@ def register(subparsers: Any) -> None:
         const="",
         help="go on with the latest session of this folder",
     )
-    which.add_argument("--resume", dest="resume", metavar="ID", help="go on with this session")
+    which.add_argument("--resume", dest="resume", metavar="ID", type=_session_id, help="go on with this session")
     parser.add_argument("--mode", choices=("plan", "ask", "auto"), help="what the model may do unasked, see below")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N model answers (exit code 3)")
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+
+
+def _session_id(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the id is empty; -c goes on with the latest session")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from hearth.weights.fetch.plan import RemoteFile
 from hearth.weights.fetch.remote import RemoteSource
 from hearth.weights.fetch.wire import Access
 from hearth.weights.gguf import Gguf, read_gguf_from
+from hearth.weights.importers import in_full
 from hearth.weights.parts import read_parts
 from hearth.weights.reference import CatalogueRef, FileRef, HubRef, UrlRef, parse_reference
 from hearth.weights.shape import ModelShape
@@ -53,7 +54,7 @@ def find_subject(text: str, store: Store, catalogue: Catalogue, access: Callable
         case HubRef():
             return _of_hub(reference, access())
         case FileRef():
-            path = Path(reference.path).expanduser().absolute()
+            path = in_full(Path(reference.path))
             return subject_of(card_of_file(str(path), path), store)
         case UrlRef():
             raise UsageError(f"{text[:100]} is not asked for its header", "fetch it, then: hearth models fit NAME")

@@ -19,8 +19,8 @@ from hearth.paths import Paths
 from hearth.runtime.engine import own_context
 from hearth.settings import Settings, load_settings
 from hearth.weights.catalogue import load_catalogue
-from hearth.weights.gguf import read_gguf
 from hearth.weights.importers import consequence
+from hearth.weights.parts import read_parts
 from hearth.weights.portrait import Portrait, portray
 from hearth.weights.store import ModelCard, Store
 from hearth.weights.usage import Usage
@@ -77,8 +77,8 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
     store = Store(paths.models)
     card = store.resolve(name)
     entry = load_catalogue(paths.config / "models.toml").find(name)
-    gguf = read_gguf(card.path)
-    portrait = portray(card, gguf, entry, *(read_gguf(part) for part in card.more_parts))
+    first, *more = read_parts(card)
+    portrait = portray(card, first, entry, *more)
     context = asyncio.run(loaded_models(paths)).get(card.name, 0)
     usage = store.usage(card)
     manifest = store.manifest(name)
