@@ -10,10 +10,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from running_cache import MODELS, SYSTEM, ask, running
+from running_cache import MODELS, SYSTEM, Running, ask, running
 
 from hearth.paths import Paths, resolve_paths
+from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.entry import MAGIC
+from hearth.runtime.kv.store import KvStore
 
 pytestmark = pytest.mark.slow
 
@@ -241,3 +243,30 @@ async def test_a_state_beyond_the_quota_is_not_written_again_and_again(paths: Pa
         assert sum(entry.bytes for entry in engine.store.entries()) <= 400_000
         assert "quota" in engine.cache.trouble or "left" in engine.cache.trouble
         assert not list(paths.kv.glob("*.part"))
+
+
+class SlowDisk(KvStore):
+    """A store of which each file is there before it is written."""
+
+    def new_part(self) -> Path:
+        self.last = super().new_part()
+        self.last.write_bytes(b"half")
+        return self.last
+
+
+async def test_an_engine_that_ends_leaves_alone_what_another_is_writing(paths: Paths, dense: None) -> None:
+    async with running(paths, save=False) as engine:
+        store = SlowDisk(paths.kv)
+        one = Running(engine.engine, PrefixCache(engine.engine, store, rest_s=600), store, engine.session)
+        await one.begin().say("a question", 30)
+        others = engine.store.new_part()
+        others.write_bytes(b"half of a state of another engine")
+        assert engine.engine.pid is not None
+        os.kill(engine.engine.pid, signal.SIGSTOP)
+        await one.cache.save_all(0.2)
+        assert store.last.exists()
+        os.kill(engine.engine.pid, signal.SIGKILL)
+        await engine.engine.wait()
+        one.cache.clear_parts()
+        assert (store.last.exists(), others.exists()) == (False, True)
+        await one.cache.close()

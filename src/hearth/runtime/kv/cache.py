@@ -11,9 +11,11 @@ import contextlib
 import errno
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import aiohttp
 
@@ -37,6 +39,9 @@ _FAILURES = (SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, 
 
 log = logging.getLogger("hearth.runtime")
 
+Follow: TypeAlias = Callable[[int], AbstractAsyncContextManager[object]]
+"""Watches over what an engine does in a slot."""
+
 
 @dataclass(slots=True)
 class Place:
@@ -55,16 +60,22 @@ class Place:
     """Tokens of the answer (``predicted_n``)."""
 
 
+def _alone(_slot: int) -> AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext()
+
+
 class PrefixCache:
     """The slots of one engine, and the store that they are saved into. One for each engine process."""
 
-    def __init__(self, engine: Engine, store: KvStore, *, rest_s: float) -> None:
-        """The engine must be ready. Nothing is sent yet. ``rest_s`` is a conversation's rest before its save."""
+    def __init__(self, engine: Engine, store: KvStore, *, rest_s: float, follow: Follow = _alone) -> None:
+        """The engine must be ready. Nothing is sent yet. ``rest_s`` is a conversation's rest before its save;
+        ``follow`` is around whatever is computed in a slot, and may give it up."""
         self._model = engine.card.name
         self._state = engine.kv_state
         self._context = engine.context_length
         self._store = store
         self._rest_s = rest_s
+        self._follow = follow
         self._api = SlotApi(engine.endpoint)
         self._slots = [SlotState(number) for number in range(engine.slots)]
         # One more than the slots are never busy at once; whoever waits is served in order of arrival.
@@ -73,6 +84,7 @@ class PrefixCache:
         self._quiet.set()
         self._resting: dict[int, asyncio.Task[None]] = {}
         self._saving: set[asyncio.Task[None]] = set()
+        self._parts: set[Path] = set()
         self._closed = False
         self._save_s = 0.0
         self._bytes_a_token = 0.0
@@ -135,8 +147,10 @@ class PrefixCache:
                         await self._save(slot)
 
     def clear_parts(self) -> None:
-        """Remove what the engine, which must be gone, did not write to its end."""
-        self._store.clear_parts()
+        """Remove what the engine, which must be gone, did not write to its end; others may be writing."""
+        for part in self._parts:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
     async def close(self) -> None:
         """Let go of the engine."""
@@ -210,7 +224,8 @@ class PrefixCache:
             ]
             tokens = _common(*prompts)
             slot.forget()
-            await self._api.prefill(slot.number, tokens)
+            async with self._follow(slot.number):
+                await self._api.prefill(slot.number, tokens)
             slot.hold({chain.base_key: len(tokens)}, len(tokens), saved=0)
             await complete(self._save(slot, base=True))
         except _FAILURES as error:
@@ -262,6 +277,7 @@ class PrefixCache:
     async def _save(self, slot: SlotState, *, base: bool = False) -> None:
         """Save what the slot holds. What fails is told once an hour."""
         part = self._store.new_part()
+        self._parts.add(part)
         began = time.monotonic()
         try:
             room = await asyncio.to_thread(self._store.room)
@@ -282,7 +298,9 @@ class PrefixCache:
             self.trouble = str(error) or type(error).__name__
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+            self._parts.discard(part)
             return
+        self._parts.discard(part)
         self.trouble = ""
         slot.saved = slot.tokens = tokens
         self.saved += 1
