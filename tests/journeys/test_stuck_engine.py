@@ -108,6 +108,24 @@ async def test_a_stopped_engine_is_replaced(stream: bool) -> None:
         assert "hello again" not in file.read_text()
 
 
+async def test_one_that_is_stopped_over_a_system_text_is_replaced_too() -> None:
+    """Which is read, and saved, before the request itself is sent."""
+    async with serving(context=4096, blocks=8, width=1024) as served:
+        asked = question(stream=True)
+        messages = [
+            {"role": "system", "content": "the boat and the water " * 60},
+            {"role": "user", "content": "hello"},
+        ]
+        asking = asyncio.create_task(served.ask(asked, "", messages=messages, max_tokens=3))
+        await until(lambda: any(each["state"] == "busy" for each in served.supervisor.report()))
+        # It takes seconds. Should it be over by now, the request itself is met.
+        await asyncio.sleep(0.5)
+        os.kill(served.pid(), signal.SIGSTOP)
+        await asking
+        assert asked.body.rstrip().endswith(b"[DONE]")
+        assert len(list(served.paths.logs.glob("stuck-*.json"))) == 1
+
+
 async def test_a_long_prompt_is_read_to_its_end() -> None:
     async with serving(context=4096, blocks=8, width=1024) as served:
         asked = question(stream=False)

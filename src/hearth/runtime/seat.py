@@ -46,7 +46,7 @@ class Lease:
     watch: Watchdog
 
 
-OpenCache = Callable[[Engine], Awaitable[PrefixCache | None]]
+OpenCache = Callable[[Engine, Watchdog], Awaitable[PrefixCache | None]]
 OpenWatch = Callable[[Engine], Watchdog]
 Failed = Callable[[Engine], None]
 
@@ -205,7 +205,7 @@ class Seat:
             raise
         self._death = asyncio.create_task(self._await_death())
         self._watchdog = self._open_watch(self.engine)
-        self.cache = await self._open_cache(self.engine)
+        self.cache = await self._open_cache(self.engine, self._watchdog)
 
     async def _await_death(self) -> None:
         await self.engine.wait()

@@ -355,7 +355,7 @@ class Supervisor:
     def _note_failure(self, engine: Engine) -> None:
         self._restarts.note(engine.card, engine.cause)
 
-    async def _open_cache(self, engine: Engine) -> PrefixCache | None:
+    async def _open_cache(self, engine: Engine, watch: Watchdog) -> PrefixCache | None:
         """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""
         if not self._kv.enabled or not engine.kv_state:
             return None
@@ -366,7 +366,9 @@ class Supervisor:
             except OSError as error:
                 self._kv_open = False
                 log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
-        return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s) if self._kv_open else None
+        if not self._kv_open:
+            return None
+        return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s, follow=watch.follow)
 
 
 def _watchdog(stuck_s: float, paths: Paths, engine: Engine) -> Watchdog:
