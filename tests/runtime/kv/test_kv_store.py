@@ -118,6 +118,13 @@ def test_what_a_crash_left_is_cleared(store: KvStore) -> None:
     assert list(store.folder.iterdir()) == []
 
 
+def test_a_store_that_is_open_leaves_alone_what_is_being_written(store: KvStore) -> None:
+    part = store.new_part()
+    part.write_bytes(b"half")
+    store.open()
+    assert part.exists()
+
+
 def test_an_engine_that_wrote_less_than_it_says_is_not_believed(store: KvStore) -> None:
     part = store.new_part()
     part.write_bytes(b"x" * 10)

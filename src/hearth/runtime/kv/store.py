@@ -60,13 +60,21 @@ class KvStore:
         self._holders: defaultdict[str, set[str]] = defaultdict(set)
         self._checked: set[str] = set()
         self._warned: dict[str, float] = {}
+        self._open = False
 
     def open(self) -> None:
-        """Make the folder, remove what a crash left and what is damaged, and read what is there. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)
-        self.clear_parts()
-        damaged = self.read()
+        """Make the folder, remove what a crash left and what is damaged, and read what is there. Raises OSError.
+
+        Once it is open, nothing is done: an engine may be writing for which another opened it.
+        """
+        with self._lock:
+            if self._open:
+                return
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+            self.clear_parts()
+            damaged = self.read()
+            self._open = True
         for path in damaged:
             self.damaged += 1
             _remove(path)
