@@ -68,6 +68,7 @@ def test_every_variable_sets_what_it_names() -> None:
         ("[engines.shop]\nkind = 'vllm'\n", "setting engines.shop from"),
         ("[engines.shop]\nurl = 'http://x'\n", "lacks its kind"),
         ("[engines.shop]\nkind = 'vllm'\nurl = 'x:8000'\n", "setting engines.shop.url = 'x:8000'"),
+        ("[engines.shop]\nkind = 'vllm'\nurl = 'http://me:key@x'\n", "setting engines.shop.url = 'http://me:key@x'"),
         ("[engines.shop]\nkind = 'ollama'\nslots = -1\n", "setting engines.shop.slots = -1"),
         ('[engines.shop]\nkind = "ollama"\nmodels = ["a\\u0000"]\n', "plain text on one line"),
         ("[engines.shop]\nkind = 'ollama'\nmodells = []\n", "unknown setting 'engines.shop.modells'"),

@@ -214,9 +214,9 @@ def _check_engine(name: str, engine: ForeignSettings, origin: str) -> None:
         raise SettingsError(f"{where} from {origin} lacks its kind", f"set engines.{name}.kind: ollama, vllm or openai")
     if not engine.url and engine.kind != "ollama":
         raise SettingsError(f"{where} from {origin} lacks its url", f"set engines.{name}.url")
-    if engine.url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", engine.url):
+    if engine.url and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", engine.url):
         raise SettingsError(
-            f"{where}.url = {engine.url!r} from {origin}: must be http:// or https://, without ? and #",
+            f"{where}.url = {engine.url!r} from {origin}: must be http:// or https://, without @, ? and #",
             f"give engines.{name}.url another value",
         )
 

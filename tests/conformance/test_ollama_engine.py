@@ -121,6 +121,14 @@ async def test_a_model_elsewhere_is_used_when_its_owner_names_it() -> None:
         await engine.stop()
 
 
+async def test_a_runner_that_knows_no_context_is_not_tried() -> None:
+    async with PretendOllama(models={"a": PretendModel(format="safetensors")}) as server:
+        engine = engine_at(server.url, "a")
+        await engine.start(quiet)
+        assert len(server.requests) == 1
+        await engine.stop()
+
+
 async def test_a_small_model_gets_its_own_context() -> None:
     async with PretendOllama(models={"a": PretendModel(context=2048)}) as server:
         engine = engine_at(server.url, "a", slots=3)

@@ -26,8 +26,8 @@ OLDEST = (0, 13, 0)
 October 2025. Before, a prompt that is too long is cut without a word."""
 OVERFLOW_S = 20.0
 """How long the refusal of a prompt that is too long may take. It comes before anything is computed."""
-_LONG = "7 of 7, "
-"""More than one token in every vocabulary."""
+_LONG = "seven "
+"""One token at least in every vocabulary, and hardly more."""
 _BEAT_S = 1.0
 _UNNUMBERED = (0, 0, 0)
 _BY_LEVEL = ("gptoss", "gpt-oss")
@@ -68,7 +68,8 @@ class OllamaEngine(ForeignEngine):
 
     async def _meet(self, session: aiohttp.ClientSession, tell: Tell) -> Found:
         self._check_version(await self._get(session, "/api/version"))
-        model = self._describe(await self._show(session))
+        shown = await self._show(session)
+        model = self._describe(shown)
         self._context = model.context
         dialect = OllamaChat(model)
         loaded = await self._loaded(session)
@@ -81,7 +82,9 @@ class OllamaEngine(ForeignEngine):
                 f"Ollama gives {self._model} a context of {given:,} tokens, {model.context:,} were asked for",
                 f"set engines.{self._name}.context to {given}, or see Ollama's log",
             )
-        await self._see_it_refuse(dialect)
+        if _object(shown.get("details")).get("format", "gguf") == "gguf":
+            # What runs on MLX knows no context at all: it reads every prompt whole (server/routes.go, IsMLX).
+            await self._see_it_refuse()
         slots = self._settings.slots or 1
         return Found(dialect, model.context, slots, self._held(loaded))
 
@@ -147,7 +150,7 @@ class OllamaEngine(ForeignEngine):
             await asyncio.wait([loading])
         loading.result()
 
-    async def _see_it_refuse(self, dialect: OllamaChat) -> None:
+    async def _see_it_refuse(self) -> None:
         """Send a prompt that is longer than the context, and see it refused before it is relied upon. Raises
         EngineFailed when it is cut instead."""
         request = {

@@ -179,6 +179,18 @@ def test_pieces_of_calls_are_made_regular(parts: list[bytes]) -> None:
     assert [each["name"] for each in said.calls(only)] == ["read"]
 
 
+def test_made_up_ids_are_those_of_one_answer_alone() -> None:
+    def made_up(identity: str, question: str) -> str:
+        message = {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+        body = {"id": identity, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        translation = DIALECT.translation(json.dumps({"messages": [{"content": question}]}).encode())
+        answer = json.loads(translation.whole(json.dumps(body).encode()))
+        return str(answer["choices"][0]["message"]["tool_calls"][0]["id"])
+
+    assert made_up("1", "a") == made_up("1", "a")
+    assert len({made_up("1", "a"), made_up("2", "a"), made_up("", "a"), made_up("", "b")}) == 4
+
+
 def test_several_choices_keep_their_calls_apart() -> None:
     def both(index: int) -> dict[str, Any]:
         calls = [{"index": 0, "id": f"c{index}", "function": {"name": "f", "arguments": "{}"}}]

@@ -101,6 +101,7 @@ class OpenAIAnswer(Stream):
         self._wants_usage = bool(options.get("include_usage")) if isinstance(options, dict) else False
         self._only_one = request.get("parallel_tool_calls") is False
         self._model = request.get("model")
+        self._asked = asked
         self._context = context
         self._events = Events()
         self._calls: dict[object, Calls] = {}
@@ -133,6 +134,7 @@ class OpenAIAnswer(Stream):
             return error_body(502, f"the engine sent what is no answer: {body[:200]!r}")
         if "error" in answer or not isinstance(answer.get("choices"), list):
             return translate_broken(answer.get("error", answer), self._context).removeprefix(b"data: ").strip()
+        self._head = {"id": answer.get("id", "")}
         choices = [self._choice(choice, "message") for choice in answer["choices"] if isinstance(choice, dict)]
         usage = answer.get("usage")
         timings = answer.get("timings") or (timings_of(usage) if isinstance(usage, dict) else None)
@@ -212,7 +214,7 @@ class OpenAIAnswer(Stream):
         return {"finish_reason": reason, "index": index, part: kept, **more}
 
     def _seed(self) -> bytes:
-        return str(self._head.get("id", "")).encode("utf-8", "replace")
+        return self._asked + str(self._head.get("id", "")).encode("utf-8", "replace")
 
 
 _HEAD = ("created", "id", "model", "object", "system_fingerprint")

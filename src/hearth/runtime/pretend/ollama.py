@@ -28,6 +28,7 @@ class PretendModel:
     context: int = 32_768
     capabilities: tuple[str, ...] = ("completion", "tools", "thinking")
     family: str = "qwen3"
+    format: str = "gguf"
     remote: str = ""
 
 
@@ -130,7 +131,7 @@ class PretendOllama(StandIn):
             {
                 "modelfile": "",
                 "template": "{{ .Prompt }}",
-                "details": {"format": "gguf", "family": model.family, "parameter_size": "4.0B"},
+                "details": {"format": model.format, "family": model.family, "parameter_size": "4.0B"},
                 "model_info": {
                     "general.architecture": model.family,
                     f"{model.family}.context_length": model.context,
