@@ -57,6 +57,12 @@ def test_a_daemon_that_runs_is_in_the_way(paths: Paths, capsys: pytest.CaptureFi
     assert "a daemon runs" in capsys.readouterr().err
 
 
+def test_an_engine_of_the_owners_is_not_tuned(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    paths.config_file.write_text('[engine]\nkind = "llama_server"\n')
+    assert main(["bench", "speed", "tiny"]) == 2
+    assert "only the embedded engine is tuned" in capsys.readouterr().err
+
+
 def test_a_damaged_model_is_told_in_one_line(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     file = paths.models / "tiny.gguf"
     file.write_bytes(file.read_bytes()[:-1000])

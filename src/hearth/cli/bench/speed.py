@@ -21,7 +21,9 @@ from hearth.ops.record import home_is_taken
 from hearth.paths import Paths
 from hearth.runtime.builds.build import active_build
 from hearth.runtime.embedded import EmbeddedEngine
+from hearth.runtime.engines import seen_by
 from hearth.runtime.launch import KvType, Launch
+from hearth.runtime.presets import preset
 from hearth.runtime.probe import Probe
 from hearth.runtime.speed.fast_cores import find_cores
 from hearth.runtime.speed.measurement import LEAST_LIMIT_S, Measured, Measurement
@@ -58,6 +60,10 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     if home_is_taken(paths) and not args.force:
         raise StateError("a daemon runs, whose models would disturb the measurement", "run: hearth stop (or --force)")
     settings = load_settings(paths.config_file, environment)
+    if settings.engine.kind != "embedded":
+        raise UsageError(
+            f"engine.kind is {settings.engine.kind}: only the embedded engine is tuned", "set engine.kind to embedded"
+        )
     paths.ensure()
     store = Store(paths.models)
     card = store.resolve(args.model)
@@ -93,7 +99,11 @@ async def _measure(
     """On engines of our own; last is the share of the processors that others used. ``until`` is in
     ``time.monotonic()``."""
     busy = await busy_share()
-    start = await find_start(card, settings.engine, store, _untuned, measure_machine, Probe(paths))
+
+    def measure() -> Machine:
+        return seen_by(active_build(paths), measure_machine())
+
+    start = await find_start(card, settings.engine, store, _untuned, measure, Probe(paths))
     _make_folder(paths.kv)
 
     def make_engine(launch: Launch) -> EmbeddedEngine:
@@ -111,8 +121,8 @@ async def _measure(
     return start, measured, busy
 
 
-def _untuned(_card: ModelCard, _shape: ModelShape, launch: Launch, _machine: Machine) -> Launch:
-    return launch
+def _untuned(_card: ModelCard, shape: ModelShape, launch: Launch, machine: Machine) -> Launch:
+    return preset(shape, launch, machine)
 
 
 def _tell(text: str) -> None:
