@@ -25,7 +25,7 @@ from hearth.runtime.engine import Engine, EngineState
 from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import Answer, Fault, Load, PretendEngine, PretendProcess, Script
 from hearth.runtime.pretend.script import Health
-from hearth.runtime.restarts import Pause, Restarts
+from hearth.runtime.restarts import MOST_FAILURES, Pause, Restarts
 from hearth.runtime.supervisor import Supervisor
 from hearth.runtime.vigil import Limits
 from hearth.runtime.watchdog import Watchdog
@@ -135,6 +135,9 @@ def tell(seed: int, scale: float, *, real: bool = False) -> Story:
     limits = Limits().scaled(scale)
     count = 2 if real else 3
     scripts = [_script(dice, limits, f"{seed}.{number}") for number in range(dice.randint(1, count))]
+    if dice.random() < 0.04 and not real:
+        # As often as it takes for the model to be given up for a while.
+        scripts = [Script(load=Load.DEATH)] * (MOST_FAILURES + 1)
     questions = [
         Question(
             name=f"question {seed}.{number}",

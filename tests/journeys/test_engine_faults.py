@@ -35,7 +35,7 @@ def report(stories: list[engine_faults.Story]) -> str:
 
 
 async def test_every_request_ends_and_every_engine_comes_back(home: Path, model_file: Path) -> None:
-    stories = await engine_faults.play_many(seeds(SEEDS), home, model_file, scale=1 / 40, at_once=60)
+    stories = await engine_faults.play_many(seeds(SEEDS), home, model_file, scale=1 / 40, at_once=80)
     print(engine_faults.table(stories))
     assert not report(stories)
 
