@@ -140,6 +140,15 @@ def test_what_was_not_measured_is_left_out_with_the_reason() -> None:
     assert (tried.fate, tried.why, tried.gain, found.best) == (Fate.LEFT_OUT, "not enough memory", 0.0, LAUNCH)
 
 
+def test_a_gain_that_noise_explains_is_told_as_noise() -> None:
+    found = Found(LAUNCH)
+    pairs = search(found, (Factor("flash", "both", ("off",)),), CORES)
+    next(pairs)
+    with pytest.raises(StopIteration):
+        pairs.send(Rounds((1.0, 3.0, 3.0), (2.0, 1.0, 2.0)))
+    assert (found.tried[0].fate, found.tried[0].why) == (Fate.NO_BETTER, "within the noise: its rounds differ more")
+
+
 def test_a_type_of_the_cache_is_only_told() -> None:
     factors = (Factor("kv_type", "both", ("q8_0",)),)
     found, _ = drive(factors, lambda launch: 0.5 if launch.kv_type == "q8_0" else 1.0)

@@ -110,5 +110,6 @@ def search(found: Found, factors: Sequence[Factor], cores: Cores) -> Generator[P
                 found.best = candidate
             else:
                 fate = Fate.NO_BETTER
-            why = rounds.why_not
+            noisy = fate is Fate.NO_BETTER and rounds.gain > MARGIN
+            why = "within the noise: its rounds differ more" if noisy else rounds.why_not
             found.tried.append(Tried(factor.name, value, against, factor.judged, fate, rounds.gain, why))
