@@ -272,7 +272,7 @@ MODELS = [gguf_models.write_llama, gguf_models.write_gemma3, gguf_models.write_l
 @pytest.mark.parametrize("spare", [True, False])
 async def test_a_canary_touches_no_conversation(paths: Paths, write: Any, spare: bool) -> None:
     path = write(paths.models / "m.gguf", context=2048)
-    engine = EmbeddedEngine(card_of_file("m", path), Launch(context=1024, slots=2, spare=spare), paths)
+    engine = EmbeddedEngine(card_of_file("m", path), Launch(context=1024, slots=2, spare=spare, threads=1), paths)
     await engine.start(quiet)
     prompts = [[5 + (number * 7 + i) % 200 for i in range(300)] for number in range(2)]
     try:
@@ -296,7 +296,7 @@ async def test_a_canary_touches_no_conversation(paths: Paths, write: Any, spare:
 
 async def test_a_canary_where_the_engine_chooses_slots_itself(paths: Paths) -> None:
     path = gguf_models.write_llama(paths.models / "m.gguf")
-    launch = Launch(context=1024, slots=1, spare=True, cache_ram_mib=64)
+    launch = Launch(context=1024, slots=1, spare=True, cache_ram_mib=64, threads=1)
     engine = EmbeddedEngine(card_of_file("m", path), launch, paths, saves=False)
     await engine.start(quiet)
     prompt = [5 + i % 200 for i in range(300)]

@@ -272,8 +272,8 @@ async def test_every_setting_of_a_launch_arrives_in_the_engine(home: Path) -> No
         slots=3,
         spare=True,
         kv_type="q8_0",
-        threads=1,
-        batch_threads=2,
+        threads=2,
+        batch_threads=1,
         flash="on",
         batch=128,
         micro_batch=64,
@@ -284,7 +284,7 @@ async def test_every_setting_of_a_launch_arrives_in_the_engine(home: Path) -> No
         cache_ram_mib=7,
     )
     for line in (
-        "n_threads = 1 (n_threads_batch = 2)",
+        "n_threads = 2 (n_threads_batch = 1)",
         "n_seq_max             = 4",
         "n_ctx                 = 1792",
         "n_batch               = 128",
@@ -304,7 +304,7 @@ async def test_every_setting_of_a_launch_arrives_in_the_engine(home: Path) -> No
 
 async def test_what_a_launch_leaves_out_is_not_done(home: Path) -> None:
     gguf_models.write_llama(home / "m.gguf")
-    said = await told(home, flash="off", checkpoints=0)
+    said = await told(home, flash="off", checkpoints=0, threads=1)
     assert "flash_attn            = disabled" in said
     assert "no implementations specified for speculative decoding" in said
     for line in ("fitting params", "context checkpoints enabled", "tensor overrides", "K (q8_0)"):
@@ -329,7 +329,7 @@ async def test_pieces_of_a_prompt_are_moved_when_that_is_asked_for(home: Path) -
     pieces = [[5 + (i + 1) * step % 200 for i in range(100)] for step in (1, 3, 7)]
     reused = {}
     for cache_reuse in (0, 64):
-        async with serving(home, cache_reuse=cache_reuse) as (_, session):
+        async with serving(home, cache_reuse=cache_reuse, threads=1) as (_, session):
             for prompt in ([*pieces[0], *pieces[1], *pieces[2]], [*pieces[0], *pieces[2]]):
                 body = {"prompt": prompt, "n_predict": 1, "id_slot": 0}
                 async with session.post("/completion", json=body) as response:
@@ -344,7 +344,10 @@ async def test_speculation_drafts_and_changes_no_answer(home: Path, speculation:
     answers = {}
     drafted = 0
     for way in ("none", speculation):
-        async with serving(home, speculation=way) as (_, session), session.post("/completion", json=body) as response:
+        async with (
+            serving(home, speculation=way, threads=1) as (_, session),
+            session.post("/completion", json=body) as response,
+        ):
             answer = await response.json()
             answers[way] = answer["content"]
             drafted = answer["timings"].get("draft_n", 0)
