@@ -85,6 +85,8 @@ def serve(given: dict[str, str]) -> None:
     parameters.n_parallel = int(given["--parallel"])
     parameters.kv_unified = "--kv-unified" in given
     parameters.kv_unified_per_slot = int(given.get("--kv-unified-per-slot", "0"))
+    parameters.cpuparams.n_threads = int(given.get("--threads", "-1"))
+    parameters.cpuparams_batch.n_threads = int(given.get("--threads-batch", "-1"))
     parameters.n_batch = int(given["--batch-size"])
     parameters.n_ubatch = int(given["--ubatch-size"])
     for flag, field in (("--cache-type-k", "cache_type_k"), ("--cache-type-v", "cache_type_v")):

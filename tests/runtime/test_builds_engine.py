@@ -67,6 +67,14 @@ async def test_an_engine_is_started_with_the_build_in_use(paths: Paths) -> None:
         await engine.stop()
 
 
+async def test_a_build_that_sees_no_card_does_not_run_on_the_processor(paths: Paths) -> None:
+    take_into_use(paths, leading_files(), "CUDA")
+    error = await failure(engine_for(paths))
+    assert "this build of the engine sees no CUDA device" in error.what
+    assert "(engine build other-1)" in error.what
+    assert "hearth engine use bundled" in error.fix
+
+
 async def test_a_build_that_does_not_load_names_the_way_back(paths: Paths) -> None:
     take_into_use(paths, {"xllamacpp/__init__.py": b"raise ImportError('libcuda.so.1: gone')"})
     error = await failure(engine_for(paths))

@@ -84,8 +84,8 @@ def daemon_stops() -> Refusal:
     return Refusal(503, "server_error", "daemon_stops", "the daemon was stopped", fix="run the command again")
 
 
-def from_engine(status: int, body: bytes) -> Refusal:
-    """What the engine refused, in its own words and with its own numbers.
+def from_engine(status: int, body: bytes, model: str = "") -> Refusal:
+    """What the engine of the model refused, in its own words and with its own numbers.
 
     llama.cpp says ``{"error": {"code", "message", "type", ...}}`` with a number as code. The gateway's own key is
     the only one that an engine knows: an engine that does not take it is broken (502), whoever the client is.
@@ -93,16 +93,16 @@ def from_engine(status: int, body: bytes) -> Refusal:
     more = _error_of(body)
     message = str(more.get("message") or body[:500].decode("utf-8", "replace") or f"HTTP {status} without a word")
     kind = str(more.get("type") or "engine_error")
-    code, fix = _KNOWN.get(kind, (kind, ""))
+    code, fix = kind, ""
+    if kind == "exceed_context_size_error":
+        code, fix = "context_length_exceeded", f"shorten the prompt, or give the engine more with {_setting(model)}"
     return Refusal(502 if status in (401, 403) else status, kind, code, message, fix=fix, source="engine", more=more)
 
 
-_KNOWN = {
-    "exceed_context_size_error": (
-        "context_length_exceeded",
-        "shorten the prompt, or give the engine more with HEARTH_CONTEXT and a restart: hearth stop",
-    ),
-}
+def _setting(model: str) -> str:
+    """What sets the context of a model: ``MODEL@NAME`` runs at one of the owner's other engines."""
+    _, at, engine = model.rpartition("@")
+    return f"engines.{engine}.context" if at else "HEARTH_CONTEXT and a restart: hearth stop"
 
 
 def _error_of(body: bytes) -> dict[str, Any]:

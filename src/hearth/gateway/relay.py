@@ -161,9 +161,12 @@ class Relay:
         async with self._upstream.post(engine.endpoint, engine.dialect.path, asked) as response:
             followed.began()
             if response.status != 200:
-                raise from_engine(*translation.error(response.status, await response.read()))
+                status, said = translation.error(response.status, await response.read())
+                raise from_engine(status, said, engine.card.name)
             if not stream:
                 whole = translation.whole(await followed.hear_whole(response.read()))
+                if whole.startswith(b'{"error"'):
+                    raise from_engine(502, whole)
                 await exchange.answer(whole)
                 return whole
             await exchange.begin()

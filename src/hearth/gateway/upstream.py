@@ -29,8 +29,11 @@ class Upstream:
         Raises aiohttp.ClientError or OSError when the engine cannot be reached or breaks off.
         """
         session = await self._session(endpoint)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {endpoint.api_key}"}
-        response = await session.post(endpoint.url + path, data=body, headers=headers)
+        headers = {"Content-Type": "application/json"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        # A conversation goes where the owner has said, and nowhere from there.
+        response = await session.post(endpoint.url + path, data=body, headers=headers, allow_redirects=False)
         try:
             yield response
         finally:

@@ -24,7 +24,7 @@ class Translation(Protocol):
         ...
 
     def whole(self, body: bytes) -> bytes:
-        """The answer of a request that is not streamed."""
+        """The answer of a request that is not streamed; an error object when it is none."""
         ...
 
     def error(self, status: int, body: bytes) -> tuple[int, bytes]:

@@ -37,6 +37,7 @@ class EmbeddedEngine(LlamaProcess):
             parent=os.getpid(),
             launch=self._launch,
             slot_folder=self._slot_folder,
+            device=self._used.device,
         )
         process = Process(
             # -P: modules of the folder that the daemon was started in must not shadow ours.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import importlib.metadata
 import os
 import re
 import secrets
@@ -23,6 +22,7 @@ import msgspec
 
 from hearth.errors import EngineFailed, HearthError, ModelUnavailable
 from hearth.paths import Paths
+from hearth.runtime.builds.build import active_build
 from hearth.runtime.loadlog import load_error
 from hearth.runtime.process import Process, describe_exit, is_alive
 from hearth.weights.fit import Breakdown, Part, estimate, keeps_twice
@@ -163,6 +163,7 @@ class Probe:
 
     def __init__(self, paths: Paths, environment: Mapping[str, str] | None = None, limit_s: int = LIMIT_S) -> None:
         """Folders are made when first needed; ``environment`` is the child's, ours when None."""
+        self._paths = paths
         self._folder = paths.cache / "probes"
         self._runtime = paths.runtime
         self._environment = dict(os.environ if environment is None else environment)
@@ -242,9 +243,10 @@ class Probe:
 
     async def _run(self, options: ProbeOptions, log: Path) -> str:
         """Run the child; how it ended, in words. Raises EngineFailed when it does not end in time."""
+        environment = active_build(self._paths).environment(self._environment)
         process = Process(
             [sys.executable, "-P", "-m", "hearth.runtime.probe_worker"],
-            environment={**self._environment, "GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"},
+            environment={**environment, "GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"},
             log_file=log,
         )
         await process.start(msgspec.json.encode(options).decode())
@@ -272,7 +274,7 @@ class Probe:
             identities.append((str(file.resolve()), status.st_size, status.st_mtime_ns))
         asked = replace(request, prompt_cache_bytes=0, projector_bytes=0)
         visible = [self._environment.get(name) for name in _VISIBLE]
-        build = importlib.metadata.version("xllamacpp")
+        build = active_build(self._paths).identity
         return hashlib.sha256(repr((identities, asked, devices, visible, build)).encode()).hexdigest()[:32]
 
 

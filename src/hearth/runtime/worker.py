@@ -23,6 +23,7 @@ from hearth.runtime.worker_options import WorkerOptions
 
 EXIT_BAD_OPTIONS = 64
 EXIT_LOAD_FAILED = 70
+EXIT_NO_DEVICE = 72
 
 _FLASH = {
     "auto": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -54,6 +55,10 @@ def _serve(options: WorkerOptions) -> int:
     stand_first_for_the_oom_killer()
     socket = Path(options.socket)
     socket.unlink(missing_ok=True)
+    if options.device and not any(told["name"].startswith(options.device) for told in xllamacpp.get_device_info()):
+        # It would run on the processor without a word.
+        print(f"hearth worker: this build of the engine sees no {options.device} device", file=sys.stderr)
+        return EXIT_NO_DEVICE
     try:
         # Holds the GIL until the model is loaded. SIGTERM keeps its default action so long: nothing is there to save.
         server = Server(server_parameters(options))

@@ -19,3 +19,5 @@ class WorkerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parent: int
     launch: Launch
     slot_folder: str = ""
+    device: str = ""
+    """How the names of the cards begin that the library MUST see (``CUDA``); empty when it needs none."""
