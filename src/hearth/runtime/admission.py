@@ -12,7 +12,7 @@ import msgspec
 
 from hearth.errors import EngineFailed, HearthError, OutOfMemory
 from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
-from hearth.runtime.presets import plain_launch
+from hearth.runtime.presets import keeps_states, plain_launch, window_bytes
 from hearth.runtime.probe import Probe
 from hearth.runtime.scheduler import Bytes, Fit
 from hearth.settings import EngineSettings
@@ -96,7 +96,7 @@ class Admission:
         """How the model is run in the room or less. Raises what is wrong with its files, EngineFailed for settings
         that no engine can do."""
         subject = await self._subject(card)
-        launches = self._wishes(subject)
+        launches = self._wishes(subject, machine)
         more = await self._correction(subject, launches[0], machine, room)
 
         def fit(room: Bytes) -> Fit | None:
@@ -107,7 +107,7 @@ class Admission:
     async def too_large(self, card: ModelCard, machine: Machine, room: Bytes) -> HearthError:
         """Why it cannot be loaded, and what could be. Raises as ``scale``."""
         subject = await self._subject(card)
-        request = _request(self._wishes(subject)[-1], subject)
+        request = _request(self._wishes(subject, machine)[-1], subject)
         verdict = judge(subject.shape, subject.file_bytes, request, _within(machine, room))
         fix = f"it would fit with {verdict.largest_context:,} tokens: HEARTH_CONTEXT={verdict.largest_context}"
         if verdict.largest_context < SMALLEST_CONTEXT:
@@ -122,7 +122,7 @@ class Admission:
         room = tuple(each * 3 // 4 for each in held)
         if len(room) != len(machine.gpus) + 1:
             return error
-        request = _request(self._wishes(subject)[-1], subject)
+        request = _request(self._wishes(subject, machine)[-1], subject)
         verdict = judge(subject.shape, subject.file_bytes, request, _within(machine, room))
         if verdict.largest_context < SMALLEST_CONTEXT:
             return OutOfMemory(error.what, "take a smaller model: hearth models recommend")
@@ -134,15 +134,15 @@ class Admission:
             self._subjects[card] = await asyncio.to_thread(subject_of, card, self._store)
         return self._subjects[card]
 
-    def _wishes(self, subject: Subject) -> list[Launch]:
-        """What is asked for; where nobody asked for a context, smaller ones after it."""
+    def _wishes(self, subject: Subject, machine: Machine) -> list[Launch]:
+        """What is asked for, as such a model runs best; where nobody asked for a context, smaller ones after it."""
         launch = plain_launch(self._settings, subject.shape.native_context)
         if self._saves:
             launch = msgspec.structs.replace(launch, cache_ram_mib=0)
         wishes = [launch]
         while not self._settings.context and wishes[-1].context // 2 >= SMALLEST_OWN_CONTEXT:
             wishes.append(msgspec.structs.replace(launch, context=wishes[-1].context // 2))
-        return wishes
+        return [self._refine(_card(subject), subject.shape, wish, machine) for wish in wishes]
 
     async def _correction(self, subject: Subject, launch: Launch, machine: Machine, room: Bytes) -> Bytes:
         """What the engine's own account has more than the closed form, or less, with all layers on the cards. It is
@@ -181,18 +181,32 @@ def _best(
         verdict = judge(subject.shape, subject.file_bytes, _request(launch, subject), within)
         if verdict.outcome is Outcome.DOES_NOT_FIT:
             continue
-        held = tuple(max(0, a + b) for a, b in zip(held_of(verdict.breakdown, machine), more, strict=True))
+        placed = refine(_card(subject), subject.shape, _placed(launch, verdict, within), machine)
+        counted = (held_of(verdict.breakdown, machine), more, _states(subject.shape, placed, machine))
+        held = tuple(max(0, sum(bytes_)) for bytes_ in zip(*counted, strict=True))
         if any(taken > there for taken, there in zip(held, room, strict=True)):
             continue
         quantised = verdict.request.kv_type != launch.kv_type
         rank = (_CLASSES[verdict.outcome] * len(launches) + place) * 2 + quantised
-        placed = _placed(launch, verdict, within)
-        if subject.card is not None:
-            placed = refine(subject.card, subject.shape, placed, machine)
         found.append(Fit(rank, held, Plan(placed, verdict.why, verdict.warning)))
         if not _CLASSES[verdict.outcome]:
             break
     return min(found, key=lambda fit: fit.rank, default=None)
+
+
+def _states(shape: ModelShape, launch: Launch, machine: Machine) -> Bytes:
+    """What the spare slot takes where the cache is, and the states to go back to in the RAM."""
+    one = window_bytes(shape, launch)
+    spare = one if launch.spare else 0
+    kept = one * launch.checkpoints * launch.slots if keeps_states(shape) else 0
+    if not machine.gpus or machine.unified or launch.gpu_layers == 0:
+        return *(0 for _ in machine.gpus), spare + kept
+    return spare, *(0 for _ in machine.gpus[1:]), kept
+
+
+def _card(subject: Subject) -> ModelCard:
+    assert subject.card is not None, "admission is for models on this disk"
+    return subject.card
 
 
 def _placed(launch: Launch, verdict: Verdict, machine: Machine) -> Launch:

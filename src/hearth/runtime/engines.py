@@ -16,6 +16,7 @@ from hearth.runtime.ollama import OllamaEngine
 from hearth.runtime.ollama import list_models as list_ollama_models
 from hearth.runtime.openai_server import OpenAIServer
 from hearth.runtime.openai_server import list_models as list_openai_models
+from hearth.runtime.presets import preset
 from hearth.runtime.tuning import TuningBook, folder_of, mark_of
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine, measure_machine
@@ -77,6 +78,7 @@ class Engines:
 
     def refine(self, card: ModelCard, shape: ModelShape, launch: Launch, machine: Machine) -> Launch:
         """The launch with what is known to run best: for such models, then for this one by measurement."""
+        launch = preset(shape, launch, machine)
         if self._settings.engine.kind != "embedded":
             return launch
         tuned = self._tuning.find(card, active_build(self._paths).identity, mark_of(machine))

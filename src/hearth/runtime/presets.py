@@ -72,8 +72,8 @@ def preset(shape: ModelShape, launch: Launch, machine: Machine) -> Launch:
         batch=max(launch.micro_batch, HOST_BATCH) if _on_host(launch, machine) else launch.batch,
         flash="on" if KV_TYPES[launch.kv_type] < KV_TYPES["f16"] else launch.flash,
         speculation=_speculation(shape, launch),
-        cache_reuse=launch.cache_reuse if not _keeps_states(shape) else 0,
-        spare=_window_bytes(shape, launch) <= MOST_SPARE_BYTES,
+        cache_reuse=launch.cache_reuse if not keeps_states(shape) else 0,
+        spare=window_bytes(shape, launch) <= MOST_SPARE_BYTES,
         **_checkpoints(shape, launch, machine),
     )
 
@@ -82,12 +82,12 @@ def _on_host(launch: Launch, machine: Machine) -> bool:
     return not machine.gpus or launch.gpu_layers == 0
 
 
-def _keeps_states(shape: ModelShape) -> bool:
+def keeps_states(shape: ModelShape) -> bool:
     """Whether it cannot go back in what it keeps of the past."""
     return shape.recurrent is not None or any(group.window for group in shape.kv)
 
 
-def _window_bytes(shape: ModelShape, launch: Launch) -> int:
+def window_bytes(shape: ModelShape, launch: Launch) -> int:
     """Windows and states of one slot: what one more slot of a shared pool costs, and one checkpoint."""
     windows = sum(
         group.layers * group.elements * min(group.window, launch.context) for group in shape.kv if group.window
@@ -112,8 +112,8 @@ def _checkpoints(shape: ModelShape, launch: Launch, machine: Machine) -> dict[st
     reads the same 430 tokens anew at any distance; whoever goes back six to eighteen turns 710 to 8,070 at the engine's
     8,192, at most 790 at 256, 1,640 at 1,024.
     """
-    one = _window_bytes(shape, launch)
-    if not _keeps_states(shape):
+    one = window_bytes(shape, launch)
+    if not keeps_states(shape):
         return {"checkpoints": 0, "checkpoint_step": launch.checkpoint_step}
     cache = kv_bytes(shape, Request(launch.context, launch.kv_type))
     bears = min(max(cache, one), machine.ram_bytes // _RAM_SHARE // launch.slots)
