@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 import engine_faults  # the stories that the tests play too
 import gguf_models  # the writers of test models
-from hearth.runtime.vigil import Limits
+from hearth.runtime.watch.vigil import Limits
 
 SCALE = 1 / 10
 PAGE = Path("docs/faults.md")

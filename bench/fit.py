@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.paths import resolve_paths
-from hearth.runtime.probe import DeviceMemory, Probe
+from hearth.runtime.llama.probe import DeviceMemory, Probe
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fit import Part, Request, estimate, judge
 from hearth.weights.gguf import read_gguf

@@ -28,10 +28,10 @@ from hearth.ops.daemon import ensure_daemon, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import LoadProgress
 from hearth.runtime.kv.slot_api import SlotApi
 from hearth.runtime.launch import Launch
+from hearth.runtime.llama.embedded import EmbeddedEngine
 from hearth.settings import load_settings
 from hearth.weights.card import card_of_file
 

@@ -27,8 +27,8 @@ from hearth.runtime.pretend import Answer, Fault, Load, PretendEngine, PretendPr
 from hearth.runtime.pretend.script import Health
 from hearth.runtime.restarts import MOST_FAILURES, Pause, Restarts
 from hearth.runtime.supervisor import Supervisor
-from hearth.runtime.vigil import Limits
-from hearth.runtime.watchdog import Watchdog
+from hearth.runtime.watch.vigil import Limits
+from hearth.runtime.watch.watchdog import Watchdog
 from hearth.settings import EngineSettings, KvSettings, Settings
 from hearth.weights.card import ModelCard
 from hearth.weights.hardware import Machine

@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 
 from hearth.runtime.launch import Launch
-from hearth.runtime.probe import DeviceMemory, read_load
+from hearth.runtime.llama.probe import DeviceMemory, read_load
+from hearth.runtime.llama.worker_options import WorkerOptions
 from hearth.runtime.process import Process
-from hearth.runtime.worker_options import WorkerOptions
 from hearth.weights.fit import Request
 
 
 async def loaded_memory(model: Path, request: Request, home: Path) -> DeviceMemory:
     """What the host holds once the worker serves ``model``. It is ended afterwards."""
     process = Process(
-        [sys.executable, "-m", "hearth.runtime.worker"],
+        [sys.executable, "-m", "hearth.runtime.llama.worker"],
         environment={**os.environ, "GGML_NO_BACKTRACE": "1"},
         log_file=home / "load.log",
     )

@@ -45,11 +45,11 @@ PLACES = {
     "torch": ("pilot/*",),
     "truststore": ("weights/fetch/wire.py",),
     "uvicorn": ("gateway/*",),
-    "xllamacpp": ("runtime/worker.py", "runtime/probe_worker.py", "runtime/builds/look_worker.py"),
+    "xllamacpp": ("runtime/llama/worker.py", "runtime/llama/probe_worker.py", "runtime/builds/look_worker.py"),
     "subprocess": (
         "ops/*",
         "pilot/evaluate.py",
-        "runtime/leash.py",
+        "runtime/llama/leash.py",
         "runtime/process.py",
         "sandbox/*",
         "weights/hardware/system_text.py",
@@ -87,10 +87,10 @@ LATE_IMPORTS = {
 
 CONCRETE = {
     # Engines: runtime/engines.py alone decides which is used; what is measured is the one in the package.
-    "hearth.runtime.embedded": ("runtime/engines.py", "cli/bench/speed.py"),
-    "hearth.runtime.llama_server": ("runtime/engines.py",),
-    "hearth.runtime.ollama": ("runtime/engines.py",),
-    "hearth.runtime.openai_server": ("runtime/engines.py",),
+    "hearth.runtime.llama.embedded": ("runtime/engines.py", "cli/bench/speed.py"),
+    "hearth.runtime.llama.server": ("runtime/engines.py",),
+    "hearth.runtime.foreign.ollama": ("runtime/engines.py",),
+    "hearth.runtime.foreign.openai_server": ("runtime/engines.py",),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{

@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 from hearth.llm.profile import PILOT
 from hearth.paths import Paths
 from hearth.runtime.capabilities import LLAMA_CPP, LLAMA_ELSEWHERE, Capabilities
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine
-from hearth.runtime.foreign import ForeignEngine
-from hearth.runtime.foreign_models import card_of
+from hearth.runtime.foreign.engine import ForeignEngine
+from hearth.runtime.foreign.models import card_of
+from hearth.runtime.foreign.ollama import OllamaEngine
+from hearth.runtime.foreign.openai_server import OpenAIServer
 from hearth.runtime.launch import Launch
-from hearth.runtime.llama_server import LlamaServerEngine
-from hearth.runtime.ollama import OllamaEngine
-from hearth.runtime.openai_server import OpenAIServer
+from hearth.runtime.llama.embedded import EmbeddedEngine
+from hearth.runtime.llama.server import LlamaServerEngine
 from hearth.runtime.pretend.ollama import PretendModel, PretendOllama
 from hearth.runtime.pretend.script import Answer, Script
 from hearth.runtime.pretend.vllm import PretendVllm

@@ -22,7 +22,7 @@ from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.seat import Lease
 from hearth.runtime.supervisor import Supervisor
-from hearth.runtime.watchdog import Watchdog
+from hearth.runtime.watch.watchdog import Watchdog
 from hearth.weights.card import ModelCard
 
 Json = dict[str, Any]

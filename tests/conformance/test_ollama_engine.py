@@ -10,8 +10,8 @@ import pytest
 
 from hearth.errors import EngineFailed, HearthError, ModelUnavailable
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
-from hearth.runtime.foreign_models import card_of
-from hearth.runtime.ollama import OllamaEngine, list_models
+from hearth.runtime.foreign.models import card_of
+from hearth.runtime.foreign.ollama import OllamaEngine, list_models
 from hearth.runtime.pretend.ollama import PretendModel, PretendOllama
 from hearth.runtime.pretend.script import Answer, Script
 from hearth.settings import ForeignSettings

@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 
 from hearth.errors import EngineFailed, HearthError, ModelUnavailable
-from hearth.runtime.dialects.openai_chat import OpenAIChat, RemoteLlama
 from hearth.runtime.engine import Activity, Engine, EngineState, LoadProgress
-from hearth.runtime.foreign import base_url, read_key, split_name
-from hearth.runtime.foreign_models import ForeignModels, card_of
-from hearth.runtime.ollama import list_models as list_ollama
-from hearth.runtime.openai_server import OpenAIServer, list_models, read_activity
+from hearth.runtime.foreign.dialects.openai_chat import OpenAIChat, RemoteLlama
+from hearth.runtime.foreign.engine import base_url, read_key, split_name
+from hearth.runtime.foreign.models import ForeignModels, card_of
+from hearth.runtime.foreign.ollama import list_models as list_ollama
+from hearth.runtime.foreign.openai_server import OpenAIServer, list_models, read_activity
 from hearth.runtime.pretend import PretendEngine
 from hearth.runtime.pretend.ollama import PretendModel, PretendOllama
 from hearth.runtime.pretend.script import Answer, Fault, Script

@@ -17,9 +17,9 @@ from hearth.gateway.connection import Connection
 from hearth.gateway.keys import load_key
 from hearth.gateway.server import listen_tcp, listen_unix, serve
 from hearth.paths import Paths, resolve_paths
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine
 from hearth.runtime.launch import Launch
+from hearth.runtime.llama.embedded import EmbeddedEngine
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.supervisor import Supervisor
 from hearth.settings import Settings

@@ -12,13 +12,13 @@ import gguf_models
 from hearth.errors import EngineFailed, ModelUnavailable
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.builds.build import Build, Manifest, bundled_build
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engines import Engines, seen_by
+from hearth.runtime.foreign.ollama import OllamaEngine
+from hearth.runtime.foreign.openai_server import OpenAIServer
 from hearth.runtime.launch import Launch
-from hearth.runtime.llama_server import LlamaServerEngine
-from hearth.runtime.ollama import OllamaEngine
-from hearth.runtime.openai_server import OpenAIServer
-from hearth.runtime.tuning import Tuned, TuningBook, difference, folder_of, mark_of
+from hearth.runtime.llama.embedded import EmbeddedEngine
+from hearth.runtime.llama.server import LlamaServerEngine
+from hearth.runtime.speed.tuning import Tuned, TuningBook, difference, folder_of, mark_of
 from hearth.settings import EngineSettings, ForeignSettings, Settings
 from hearth.weights.hardware import Gpu, describe_machine
 from hearth.weights.store import Store

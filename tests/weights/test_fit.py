@@ -15,7 +15,7 @@ from catalogue_entries import one
 from hearth.errors import UsageError
 from hearth.paths import resolve_paths
 from hearth.runtime.launch import Context, Slots
-from hearth.runtime.probe import Probe
+from hearth.runtime.llama.probe import Probe
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fit import (
     Outcome,

@@ -21,7 +21,7 @@ from hearth.runtime.dialect import Untranslatable
 from hearth.runtime.engine import Engine, EngineState, LoadProgress
 from hearth.runtime.seat import Lease
 from hearth.runtime.supervisor import Supervisor
-from hearth.runtime.watchdog import Followed, GivenUp
+from hearth.runtime.watch.watchdog import Followed, GivenUp
 from hearth.weights.card import ModelCard
 from hearth.weights.store import is_file_name
 

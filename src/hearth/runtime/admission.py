@@ -12,8 +12,8 @@ import msgspec
 
 from hearth.errors import EngineFailed, HearthError, OutOfMemory
 from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
-from hearth.runtime.presets import keeps_states, plain_launch, window_bytes
-from hearth.runtime.probe import Probe
+from hearth.runtime.llama.presets import keeps_states, plain_launch, window_bytes
+from hearth.runtime.llama.probe import Probe
 from hearth.runtime.scheduler import Bytes, Fit
 from hearth.settings import EngineSettings
 from hearth.weights.card import ModelCard

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from hearth.paths import Paths
 from hearth.runtime.builds.build import Build, active_build
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engine import Engine
-from hearth.runtime.foreign_models import ForeignModels
+from hearth.runtime.foreign.models import ForeignModels
+from hearth.runtime.foreign.ollama import OllamaEngine
+from hearth.runtime.foreign.ollama import list_models as list_ollama_models
+from hearth.runtime.foreign.openai_server import OpenAIServer
+from hearth.runtime.foreign.openai_server import list_models as list_openai_models
 from hearth.runtime.launch import Launch
-from hearth.runtime.llama_server import LlamaServerEngine
-from hearth.runtime.ollama import OllamaEngine
-from hearth.runtime.ollama import list_models as list_ollama_models
-from hearth.runtime.openai_server import OpenAIServer
-from hearth.runtime.openai_server import list_models as list_openai_models
-from hearth.runtime.presets import preset
-from hearth.runtime.tuning import TuningBook, folder_of, mark_of
+from hearth.runtime.llama.embedded import EmbeddedEngine
+from hearth.runtime.llama.presets import preset
+from hearth.runtime.llama.server import LlamaServerEngine
+from hearth.runtime.speed.tuning import TuningBook, folder_of, mark_of
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine, measure_machine
 from hearth.weights.shape import ModelShape

@@ -15,7 +15,7 @@ from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.process import private_bytes, resident_bytes
 from hearth.runtime.scheduler import Bytes, Resident
-from hearth.runtime.watchdog import Watchdog
+from hearth.runtime.watch.watchdog import Watchdog
 
 SAVE_LIMIT_S = 10.0
 """How long an engine that is stopped may take to save what its slots hold."""

@@ -22,12 +22,12 @@ from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.store import KvStore
 from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
 from hearth.runtime.line import Line
-from hearth.runtime.probe import Probe
+from hearth.runtime.llama.probe import Probe
 from hearth.runtime.restarts import Restarts
 from hearth.runtime.scheduler import Bytes, Fit, Load, Refuse, Wait, decide
 from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
-from hearth.runtime.vigil import Limits
-from hearth.runtime.watchdog import Watchdog
+from hearth.runtime.watch.vigil import Limits
+from hearth.runtime.watch.watchdog import Watchdog
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine
 from hearth.weights.pins import Pins

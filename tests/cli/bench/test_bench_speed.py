@@ -15,7 +15,7 @@ from gguf_models import write_llama
 from hearth.cli.main import main
 from hearth.ops.record import claim_home
 from hearth.paths import Paths, resolve_paths
-from hearth.runtime.tuning import TuningBook, folder_of
+from hearth.runtime.speed.tuning import TuningBook, folder_of
 from hearth.weights.store import Store
 
 

@@ -11,7 +11,7 @@ from hearth.cli.bench.plot import draw, nice_top
 from hearth.cli.bench.text import describe
 from hearth.runtime.launch import Launch
 from hearth.runtime.speed.report import Candidate, FirstToken, Point, Side, SpeedReport
-from hearth.runtime.tuning import Change, Tuned
+from hearth.runtime.speed.tuning import Change, Tuned
 
 BASE = Side(
     Launch(context=16_384, slots=2),

@@ -12,10 +12,10 @@ import aiohttp
 
 import gguf_models
 from hearth.paths import Paths
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.kv.cache import Place, PrefixCache
 from hearth.runtime.kv.store import KvStore
 from hearth.runtime.launch import Launch
+from hearth.runtime.llama.embedded import EmbeddedEngine
 from hearth.weights.card import card_of_file
 
 Message = dict[str, str]

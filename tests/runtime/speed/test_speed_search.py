@@ -14,7 +14,7 @@ from hearth.runtime.launch import Launch
 from hearth.runtime.speed.grid import Cores, Factor, change, grid, value_of
 from hearth.runtime.speed.search import Fate, Found, Pair, Rounds, loses, search, wins
 from hearth.runtime.speed.sizes import Sizes, cut, merge
-from hearth.runtime.tuning import FIELDS
+from hearth.runtime.speed.tuning import FIELDS
 from hearth.weights.hardware import describe_machine
 from hearth.weights.shape import ModelShape
 

@@ -20,18 +20,18 @@ from hearth.errors import StateError, UsageError
 from hearth.ops.record import home_is_taken
 from hearth.paths import Paths
 from hearth.runtime.builds.build import active_build
-from hearth.runtime.embedded import EmbeddedEngine
 from hearth.runtime.engines import seen_by
 from hearth.runtime.launch import KvType, Launch
-from hearth.runtime.presets import preset
-from hearth.runtime.probe import Probe
+from hearth.runtime.llama.embedded import EmbeddedEngine
+from hearth.runtime.llama.presets import preset
+from hearth.runtime.llama.probe import Probe
 from hearth.runtime.speed.fast_cores import find_cores
 from hearth.runtime.speed.measurement import LEAST_LIMIT_S, Measured, Measurement
 from hearth.runtime.speed.quiet import QUIET_SHARE, busy_share
 from hearth.runtime.speed.report import SpeedReport
 from hearth.runtime.speed.stand import Stand
 from hearth.runtime.speed.start import Start, find_start
-from hearth.runtime.tuning import Tuned, TuningBook, difference, folder_of, mark_of
+from hearth.runtime.speed.tuning import Tuned, TuningBook, difference, folder_of, mark_of
 from hearth.settings import Settings, load_settings
 from hearth.weights.card import ModelCard
 from hearth.weights.durable import explain, write_whole

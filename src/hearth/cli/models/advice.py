@@ -14,7 +14,7 @@ import msgspec
 from hearth.cli.models.fetch import FIT_CONTEXT
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.paths import Paths
-from hearth.runtime.probe import Answer, Probe
+from hearth.runtime.llama.probe import Answer, Probe
 from hearth.settings import load_settings
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fetch.hub import read_access

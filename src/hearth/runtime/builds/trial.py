@@ -22,9 +22,9 @@ import msgspec
 from hearth.errors import EngineFailed
 from hearth.runtime.builds.build import Build, Rates, needed_version
 from hearth.runtime.launch import Launch
-from hearth.runtime.loadlog import load_error
+from hearth.runtime.llama.loadlog import load_error
+from hearth.runtime.llama.worker_options import WorkerOptions
 from hearth.runtime.process import Process, describe_exit
-from hearth.runtime.worker_options import WorkerOptions
 
 MARK = "hearth look: "
 """How the line begins by which ``look_worker`` tells what it saw."""
@@ -147,7 +147,7 @@ async def serving(build: Build, model: Path, runtime: Path, log_file: Path) -> A
         model=str(model), name=model.stem, socket=str(socket), api_key=key, parent=os.getpid(), launch=Launch(CONTEXT)
     )
     process = Process(
-        [sys.executable, "-P", "-m", "hearth.runtime.worker"], environment=_environment(build), log_file=log_file
+        [sys.executable, "-P", "-m", "hearth.runtime.llama.worker"], environment=_environment(build), log_file=log_file
     )
     timeout = aiohttp.ClientTimeout(total=SILENCE_LIMIT_S)
     try:

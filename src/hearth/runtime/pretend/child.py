@@ -9,7 +9,7 @@ import msgspec
 
 from hearth.paths import Paths
 from hearth.runtime.launch import Launch
-from hearth.runtime.llama_process import LlamaProcess
+from hearth.runtime.llama.process import LlamaProcess
 from hearth.runtime.pretend.script import Orders, Script
 from hearth.runtime.process import Process
 from hearth.weights.card import ModelCard

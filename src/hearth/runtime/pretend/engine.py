@@ -16,11 +16,11 @@ from aiohttp import web
 from hearth.errors import EngineFailed, HearthError, OutOfMemory
 from hearth.runtime.dialect import Dialect, LlamaServer
 from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
-from hearth.runtime.llama_api import LlamaApi, Refused
+from hearth.runtime.llama.api import LlamaApi, Refused
 from hearth.runtime.pretend.core import Core
 from hearth.runtime.pretend.script import Load, Script
 from hearth.runtime.pretend.server import PretendServer
-from hearth.runtime.vigil import Pulse
+from hearth.runtime.watch.vigil import Pulse
 from hearth.weights.store import ModelCard
 
 CARD = ModelCard("pretend", Path("pretend.gguf"), 0, "an engine that only pretends")

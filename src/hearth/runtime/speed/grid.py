@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from hearth.runtime.launch import KvType, Launch
-from hearth.runtime.tuning import FULL_PRECISION
+from hearth.runtime.speed.tuning import FULL_PRECISION
 from hearth.weights.hardware import Machine
 from hearth.weights.shape import ModelShape
 

@@ -17,7 +17,7 @@ from hearth.runtime.speed.sizes import SEARCH_SHARE, Seen, cut, merge, reach, se
 from hearth.runtime.speed.stand import Stand
 from hearth.runtime.speed.start import Start
 from hearth.runtime.speed.survey import Survey, gain_of
-from hearth.runtime.tuning import difference
+from hearth.runtime.speed.tuning import difference
 
 LEAST_LIMIT_S = 5.0
 """Seconds in which the smallest model can be measured."""

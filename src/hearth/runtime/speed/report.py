@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hearth.runtime.launch import Launch
-from hearth.runtime.tuning import Tuned
+from hearth.runtime.speed.tuning import Tuned
 
 
 class Point(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hearth.runtime.admission import Admission, Plan, Refine
 from hearth.runtime.launch import Launch
-from hearth.runtime.probe import Probe
+from hearth.runtime.llama.probe import Probe
 from hearth.settings import EngineSettings
 from hearth.weights.card import ModelCard
 from hearth.weights.hardware import Machine

@@ -1,0 +1,1 @@
+"""Engines that somebody else runs: they are met and asked, never started or ended."""
