@@ -297,6 +297,19 @@ def test_the_project_speaks_of_itself_alone() -> None:
     assert not [str(file.relative_to(ROOT)) for file in project_files(*suffixes) if foreign.search(read(file))]
 
 
+def test_the_pages_name_files_that_are_there() -> None:
+    named = re.compile(
+        r"`((?:tests|src|docs|bench|scripts|runtime|gateway|weights|agent|llm)/[\w./-]+\.(?:py|md|toml))`"
+    )
+    wrong = [
+        f"{page.relative_to(ROOT)} names {found}"
+        for page in project_files(".md")
+        for found in named.findall(read(page))
+        if "NNNN" not in found and not (ROOT / found).exists() and not (SRC / found).exists()
+    ]
+    assert not wrong
+
+
 def test_the_guide_for_contributors_stays_short() -> None:
     assert len((ROOT / "AGENTS.md").read_text().splitlines()) <= AGENTS_LINES
 
