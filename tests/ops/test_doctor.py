@@ -18,6 +18,7 @@ from hearth.ops.doctor import (
     check_home,
     check_kv,
     check_memory,
+    check_other_engines,
     check_processor,
     check_python,
     examine,
@@ -25,7 +26,7 @@ from hearth.ops.doctor import (
 from hearth.paths import resolve_paths
 from hearth.runtime.builds.build import Manifest, needed_version
 from hearth.runtime.builds.shelf import BuildShelf
-from hearth.settings import KvSettings
+from hearth.settings import EngineSettings, ForeignSettings, KvSettings, Settings
 from hearth.weights.hardware import Gpu, GpuUser, Machine
 
 
@@ -168,3 +169,22 @@ def test_the_folder_of_saved_states_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert "cannot write" in check_kv(tmp_path / "file", KvSettings()).text
     assert "kv.quota_gib higher" in check_kv(tmp_path / "small", KvSettings(quota_gib=0.01)).fix
+
+
+async def test_the_owners_other_engines_are_asked(home: Path, tmp_path: Path) -> None:
+    paths = resolve_paths({"HEARTH_HOME": str(home)})
+    paths.ensure()
+    assert await check_other_engines(paths, Settings()) is None
+    named = ForeignSettings(kind="openai", url="http://127.0.0.1:9", models=("big",))
+    silent = ForeignSettings(kind="openai", url="http://127.0.0.1:9")
+    check = await check_other_engines(paths, Settings(engines={"rack": named}))
+    assert check == Check("other engines", True, "rack")
+    check = await check_other_engines(paths, Settings(engines={"rack": silent}))
+    assert check is not None
+    assert not check.ok
+    assert check.text.startswith("rack: ")
+    own = EngineSettings(kind="llama_server", binary=str(tmp_path / "nothing"))
+    check = await check_other_engines(paths, Settings(engine=own))
+    assert check is not None
+    assert "is not there" in check.text
+    assert str(paths.config_file) in check.fix

@@ -21,9 +21,11 @@ from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths
 from hearth.runtime.builds.build import GO_BACK, active_build
 from hearth.runtime.builds.trial import look
+from hearth.runtime.engines import Engines
 from hearth.runtime.kv.store import KvStore
 from hearth.settings import ENVIRONMENT, KvSettings, Settings, load_settings
 from hearth.weights.hardware import Machine, measure_machine
+from hearth.weights.store import Store
 
 LEAST_MEMORY = 1 << 30
 LEAST_QUOTA = 64 << 20
@@ -63,6 +65,8 @@ async def examine(paths: Paths, environment: Mapping[str, str], tell: Callable[[
     yield check_graphics(found)
     yield check_home(paths)
     yield await check_build(paths)
+    if other := await check_other_engines(paths, settings):
+        yield other
     yield await asyncio.to_thread(check_kv, paths.kv, settings.kv)
     yield await asyncio.to_thread(check_git)
     daemon = await check_daemon(paths, settings, environment, tell)
@@ -149,6 +153,18 @@ async def check_build(paths: Paths) -> Check:
         return Check("build", False, f"{build.name}: {error.what}", GO_BACK)
     devices = ", ".join(f"{device.name} {device.description}" for device in seen.devices)
     return Check("build", True, f"{build.name}: {devices}")
+
+
+async def check_other_engines(paths: Paths, settings: Settings) -> Check | None:
+    """Whether the owner's own engines answer; None when the settings name none."""
+    names = [*(["llama-server"] if settings.engine.kind == "llama_server" else []), *settings.engines]
+    if not names:
+        return None
+    trouble = await Engines(settings, paths, Store(paths.models)).trouble()
+    if not trouble:
+        return Check("other engines", True, ", ".join(names))
+    text = "; ".join(f"{name}: {what}" for name, what in trouble.items())
+    return Check("other engines", False, text, f"start what is missing, or mend {paths.config_file}")
 
 
 def check_kv(folder: Path, wanted: KvSettings) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from hearth.errors import EngineFailed
 from hearth.paths import Paths
 from hearth.runtime.builds.build import Build, active_build
 from hearth.runtime.engine import Engine
@@ -16,7 +17,7 @@ from hearth.runtime.foreign.openai_server import list_models as list_openai_mode
 from hearth.runtime.launch import Launch
 from hearth.runtime.llama.embedded import EmbeddedEngine
 from hearth.runtime.llama.presets import preset
-from hearth.runtime.llama.server import LlamaServerEngine
+from hearth.runtime.llama.server import LlamaServerEngine, find_binary, probe_binary
 from hearth.runtime.speed.tuning import TuningBook, folder_of, mark_of
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine, measure_machine
@@ -48,6 +49,18 @@ class Engines:
     async def refresh(self) -> None:
         """Ask the owner's other engines for their models, if the settings leave that open. Never raises."""
         await self._foreign.refresh()
+
+    async def trouble(self) -> dict[str, str]:
+        """What is wrong with the owner's own engines, by their names: a llama-server that does not run, a server that
+        does not answer. They are asked. Never raises."""
+        found: dict[str, str] = {}
+        if self._settings.engine.kind == "llama_server":
+            try:
+                await probe_binary(find_binary(self._settings.engine.binary), self._paths)
+            except EngineFailed as error:
+                found["llama-server"] = error.what
+        await self._foreign.refresh()
+        return {**found, **self._foreign.trouble}
 
     def resolve(self, name: str) -> ModelCard:
         """The model of this name. Raises ModelUnavailable, StateError."""
