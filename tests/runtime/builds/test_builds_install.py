@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MARK, marked
 from hearth.errors import EngineFailed, HearthError, StateError, Unavailable, UsageError
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.builds.build import active_build, bundled_build, engines_folder
@@ -25,6 +24,7 @@ from hearth.runtime.builds.install import Order, check_files, install
 from hearth.runtime.builds.shelf import BuildShelf
 from hearth.runtime.builds.wheels import NATIVE_FLAGS, Step
 from hearth.runtime.builds.yardstick import Shape, write_yardstick
+from marked_processes import MARK, marked
 from wheel_index import ANY, VERSION, WheelIndex, engine_wheel, leading_wheel, pack_wheel, wheel_name
 
 pytestmark = pytest.mark.slow
