@@ -14,7 +14,7 @@ from running_cache import MODELS, SYSTEM, Running, ask, running
 
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.kv.cache import PrefixCache
-from hearth.runtime.kv.entry import MAGIC
+from hearth.runtime.kv.entry import MAGIC, Record
 from hearth.runtime.kv.store import KvStore
 
 pytestmark = pytest.mark.slow
@@ -269,4 +269,34 @@ async def test_an_engine_that_ends_leaves_alone_what_another_is_writing(paths: P
         await engine.engine.wait()
         one.cache.clear_parts()
         assert (store.last.exists(), others.exists()) == (False, True)
+        await one.cache.close()
+
+
+class OvertakenStore(KvStore):
+    """A store in which a longer entry takes the place of one that is about to be restored, once."""
+
+    overtaken = False
+
+    def check(self, name: str) -> Record | None:
+        record = super().check(name)
+        if record is not None and not record.base and not self.overtaken:
+            self.overtaken = True
+            part = self.new_part()
+            part.write_bytes(self.path_of(name).read_bytes()[: record.state_bytes])
+            links = {**record.links, "one more message": record.tokens}
+            self.add(part, record.state_bytes, record.model, links, record.tokens)
+        return record
+
+
+async def test_an_entry_that_is_overtaken_while_it_is_restored_costs_nothing(paths: Paths, model: str) -> None:
+    async with running(paths) as first:
+        talk = first.begin()
+        before = await talk.say("tell me of the harbour", 30)
+    async with running(paths) as engine:
+        store = OvertakenStore(paths.kv)
+        store.open()
+        one = Running(engine.engine, PrefixCache(engine.engine, store, rest_s=600), store, engine.session)
+        again = await one.chat([*talk.messages, ask("go on")])
+        assert (store.overtaken, store.damaged, one.cache.restored) == (True, 0, 1)
+        assert again.reused >= 0.98 * (before.reused + before.read)
         await one.cache.close()

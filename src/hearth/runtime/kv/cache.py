@@ -115,7 +115,7 @@ class PrefixCache:
             try:
                 if several:
                     await self._give_up_all(slot)
-                place = await self._prepare(slot, choice)
+                place = await self._prepare(slot, choice, chain)
                 if reuses and match is None and self._is_new_base(slot, chain):
                     await self._read_base(slot, chain, request)
                 yield place
@@ -173,13 +173,17 @@ class PrefixCache:
         if slot.unsaved >= LEAST_GROWTH and not self._closed:
             self._resting[slot.number] = asyncio.create_task(self._save_when_rested(slot))
 
-    async def _prepare(self, slot: SlotState, choice: Choice) -> Place:
+    async def _prepare(self, slot: SlotState, choice: Choice, chain: Chain) -> Place:
         if choice.save:
             await complete(self._save(slot))
         match = choice.restore
-        if match is None or not await complete(self._restore(slot, match.name)):
-            return Place(slot.number)
-        return Place(slot.number, match.tokens if match.whole else 0, match.name)
+        if match is not None and not await complete(self._restore(slot, match.name)):
+            # A save may have put a longer one in its place just now.
+            later = self._store.find(chain, self._context)
+            match = None if later is None or later.name == match.name else later
+            if match is not None and not await complete(self._restore(slot, match.name)):
+                match = None
+        return Place(slot.number, match.tokens if match.whole else 0, match.name) if match else Place(slot.number)
 
     def _is_new_base(self, slot: SlotState, chain: Chain) -> bool:
         """Whether system text and tools, of which nothing is there, are long enough to be saved by themselves."""
@@ -204,8 +208,10 @@ class PrefixCache:
             tokens = await self._api.restore(slot.number, self._store.path_of(name).name)
         except _FAILURES as error:
             slot.forget()
+            if not self._store.path_of(name).exists():
+                self._store.forget(name)
             # An engine that is gone or slow says nothing against the entry; one that broke off over it does.
-            if isinstance(error, SlotRefused | aiohttp.ServerDisconnectedError):
+            elif isinstance(error, SlotRefused | aiohttp.ServerDisconnectedError):
                 log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
                 self._store.damaged += 1
                 await asyncio.to_thread(self._store.drop, name)
