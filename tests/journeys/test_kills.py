@@ -334,6 +334,8 @@ async def saving(world: World) -> None:
         for place in world.rng.sample(list(world.script), len(world.script)):
             await world.go_on(place)
 
+    await world.go_on(world.any_place())
+    (engine,) = (await status(world.paths))["engines"]
     task = _fly(world, all_of_them())
     before = set(world.paths.kv.glob(f"*{PART}"))
     saves = world.rng.randrange(4)
@@ -342,7 +344,11 @@ async def saving(world: World) -> None:
         saves -= bool(now - before)
         before = now
         await asyncio.sleep(0.0002)
-    await asyncio.sleep(world.rng.choice((0, 0, 0.001, 0.004)))
+    if world.rng.random() < 0.5:
+        # Held where it is, so that the kill comes in the middle of a write, which takes but a millisecond.
+        os.kill(engine["pid"], signal.SIGSTOP)
+    else:
+        await asyncio.sleep(world.rng.choice((0, 0.001, 0.004)))
 
 
 async def resting(world: World) -> None:
