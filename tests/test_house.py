@@ -66,6 +66,9 @@ LATE_IMPORTS = {
     # Each verb of `hearth models` loads what it needs; `hearth run` only when its model is not the pilot, or not here.
     ("cli/models/__init__.py", "hearth.cli.models.*"),
     ("cli/models/advice.py", "hearth.cli.models.ranking"),
+    # Only who has other engines pays for what asks them.
+    ("cli/models/elsewhere.py", "hearth.runtime.engines"),
+    ("cli/models/elsewhere.py", "hearth.runtime.foreign.models"),
     ("cli/run.py", "hearth.cli.models.offer"),
     ("cli/run.py", "hearth.weights.store"),
     # Only a terminal is drawn on.

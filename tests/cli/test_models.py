@@ -30,11 +30,12 @@ def test_every_model_is_listed_without_a_daemon(
         "default": True,
         "loaded": False,
         "context_length": None,
+        "pinned": False,
     }
     assert ("pilot" in rows) == PILOT_FILE.exists()
     assert main(["models", "list"]) == 0
     assert "small" in (shown := capsys.readouterr().out)
-    assert "2.5 MB  small.gguf; the default" in shown
+    assert "2.5 MB  the default" in shown
     assert not (home / "run").exists()
 
 

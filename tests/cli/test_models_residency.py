@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_load_pin_unload(models: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["models", "unload", "one"]) == 4
     assert "no daemon runs" in capsys.readouterr().err
     assert main(["models", "load", "one"]) == 0
-    assert "one is loaded: context 2,048 tokens a request, 2 slots" in capsys.readouterr().err
+    assert re.search(r"one is loaded: context 2,048 tokens a request, 2 slots, \d+ MiB of RAM", capsys.readouterr().err)
     assert main(["models", "load", "two"]) == 0
     assert main(["models", "pin", "two"]) == 0
     assert "once loaded it stays" in capsys.readouterr().err
@@ -48,6 +49,12 @@ def test_load_pin_unload(models: Path, capsys: pytest.CaptureFixture[str]) -> No
     memory = next(line for line in shown.splitlines() if line.startswith("memory   RAM: "))
     assert "one 0." in memory
     assert "two 0." in memory
+    assert main(["models", "remove", "one"]) == 1
+    assert "run: hearth models unload one" in capsys.readouterr().err
+    main(["models", "list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "one    0.2 MB  loaded, context 2,048 tokens" in lines
+    assert "two    0.2 MB  loaded, context 2,048 tokens; pinned" in lines
     assert main(["models", "unload", "one"]) == 0
     assert list(loaded(capsys)) == ["two"]
     assert main(["models", "unload", "one"]) == 4
@@ -64,3 +71,8 @@ def test_what_is_not_there_or_broken_is_said(models: Path, capsys: pytest.Captur
     (models / "one.gguf").write_bytes(b"GGUF and no more")
     assert main(["models", "load", "one"]) == 4
     assert "one" in capsys.readouterr().err
+    # What failed is not loaded, and what is gone is not pinned.
+    assert main(["models", "pin", "one"]) == 0
+    assert main(["models", "remove", "one"]) == 0
+    assert main(["models", "unpin", "one"]) == 0
+    assert "one was not pinned" in capsys.readouterr().err

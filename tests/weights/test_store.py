@@ -218,7 +218,7 @@ def test_a_loaded_model_is_not_removed(tmp_path: Path, pilot: Path) -> None:
     store = Store(tmp_path / "models", pilot)
     path = publish(store, "m", "m.gguf") / "m.gguf"
     for in_use in ("m", str(path)):
-        with pytest.raises(StateError, match="model m is loaded · run: hearth stop"):
+        with pytest.raises(StateError, match="model m is loaded · run: hearth models unload m"):
             store.remove("m", {in_use})
     assert store.remove("m", {"another"}).freed_bytes == 4
     assert [card.name for card in store.cards()] == ["pilot"]

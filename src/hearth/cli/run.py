@@ -18,6 +18,7 @@ import msgspec
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
 from hearth.agent.session import Session
+from hearth.cli.models.elsewhere import find_elsewhere
 from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
 from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.events import Event, Failed, Finished
@@ -88,7 +89,7 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
     prompt = read_prompt(args.prompt)
     paths = resolve_paths(environment)
     settings = load_settings(paths.config_file, environment, _flags(args))
-    if not settings.gateway.url and settings.model != PILOT:
+    if not settings.gateway.url and settings.model != PILOT and find_elsewhere(settings.model, settings) is None:
         settings = msgspec.structs.replace(settings, model=_present_model(settings.model, paths, environment))
     await ensure_daemon(paths, settings, environment, output.tell)
     if not settings.gateway.url:

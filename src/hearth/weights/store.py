@@ -3,6 +3,7 @@ models folder."""
 
 from __future__ import annotations
 
+import shlex
 import stat
 import time
 from collections.abc import Collection, Sequence
@@ -166,7 +167,7 @@ class Store:
             card = None  # damaged: its manifest is removed unread
         paths = {str(path) for path in (card.path, *card.more_parts)} if card else set()
         if name in in_use or paths & set(in_use):
-            raise StateError(f"model {name} is loaded", "run: hearth stop, and then remove it")
+            raise StateError(f"model {name} is loaded", f"run: hearth models unload {shlex.quote(name)}")
         manifest = None if card is None else self.manifest(name)
         if card is None or manifest is not None:
             freed = self._shelf.take_off(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hearth.cli.models.elsewhere import refuse_elsewhere
 from hearth.cli.models.fetch import FIT_CONTEXT
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.paths import Paths
@@ -48,9 +49,11 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
         return show_ranking(args, paths, machine)
     catalogue = load_catalogue(paths.config / "models.toml")
     store = Store(paths.models)
+    settings = load_settings(paths.config_file, environment)
+    refuse_elsewhere(args.name, settings, "it takes no memory here")
     subject = find_subject(args.name, store, catalogue, lambda: read_access(environment))
     native = subject.shape.native_context or FIT_CONTEXT
-    slots = load_settings(paths.config_file, environment).engine.slots
+    slots = settings.engine.slots
     request = Request(
         min(FIT_CONTEXT, native) if args.ctx is None else args.ctx,
         args.kv.lower(),

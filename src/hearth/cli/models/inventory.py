@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import datetime
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
 from hearth.cli.models.clearing import clear_up
+from hearth.cli.models.elsewhere import card_elsewhere, find_elsewhere, list_elsewhere, refuse_elsewhere
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.ops.local import ask
 from hearth.paths import Paths
@@ -21,6 +22,7 @@ from hearth.settings import Settings, load_settings
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.importers import consequence
 from hearth.weights.parts import read_parts
+from hearth.weights.pins import Pins
 from hearth.weights.portrait import Portrait, portray
 from hearth.weights.store import ModelCard, Store
 from hearth.weights.usage import Usage
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     """Run one of the three."""
     settings = load_settings(paths.config_file, environment)
     if args.verb == "remove":
+        refuse_elsewhere(args.name, settings, "nothing of it is here")
         return _remove(args.name, paths)
     if args.verb == "show":
         return _show(args.name, paths, settings, as_json=args.json)
@@ -40,52 +43,68 @@ def _list(paths: Paths, settings: Settings, *, as_json: bool) -> int:
     """List them. No daemon is started for it; one that runs adds what is loaded."""
     chosen = settings.model
     store = Store(paths.models)
-    cards = store.cards(chosen)
+    elsewhere, silent = list_elsewhere(settings, paths, store)
+    cards = [*store.cards(chosen), *elsewhere]
     loaded = asyncio.run(loaded_models(paths))
-    rows = [row(card, chosen=chosen, context=loaded.get(card.name, 0)) for card in cards]
+    pinned = Pins(paths.models).read()
+    rows = [row(card, chosen=chosen, pinned=pinned, loaded=loaded) for card in cards]
     for path in store.unnameable():
         print(f"left out, rename it: {str(path)!r}", file=sys.stderr)
     for error in store.damaged():
         print(f"left out: {error}", file=sys.stderr)
+    for name, what in silent.items():
+        print(f"left out, the models of {name}: {what}", file=sys.stderr)
     if as_json:
         print(msgspec.json.encode(rows).decode())
         return 0
-    width = max((len(each["name"]) for each in rows), default=0)
-    for each in rows:
-        notes = [each["description"], "the default" if each["default"] else ""]
-        notes.append(f"loaded, context {each['context_length']:,} tokens" if each["loaded"] else "")
-        print(f"{each['name']:{width}}  {size_text(each['size_bytes']):>9}  {'; '.join(filter(None, notes))}")
-    if chosen not in {card.name for card in cards}:
+    print("\n".join(table([_line(each) for each in rows], frozenset({1}))))
+    if chosen not in {card.name for card in cards} and find_elsewhere(chosen, settings) is None:
         print(f"the default model {chosen!r} is not here · run: hearth models pull {chosen}", file=sys.stderr)
     return 0
 
 
-def row(card: ModelCard, *, chosen: str, context: int) -> dict[str, Any]:
-    """One model as ``--json`` shows it. ``context`` is the running engine's figure in tokens, 0 when not loaded."""
+def _line(row: dict[str, Any]) -> tuple[str, str, str]:
+    notes = [row["description"] if row["description"] != f"{row['name']}.gguf" else ""]
+    notes.append("the default" if row["default"] else "")
+    notes.append(f"loaded, context {row['context_length']:,} tokens" if row["loaded"] else "")
+    notes.append("pinned" if row["pinned"] else "")
+    size = "elsewhere" if row["size_bytes"] is None else size_text(row["size_bytes"])
+    return row["name"], size, "; ".join(filter(None, notes))
+
+
+def row(card: ModelCard, *, chosen: str, pinned: Collection[str], loaded: Mapping[str, int]) -> dict[str, Any]:
+    """One model as ``--json`` shows it. ``loaded`` maps the loaded ones to their context in tokens. A model of another
+    engine has neither path nor size."""
+    here = bool(card.size_bytes) or str(card.path) != card.name
     return {
         "name": card.name,
-        "path": str(card.path),
-        "size_bytes": card.size_bytes,
+        "path": str(card.path) if here else None,
+        "size_bytes": card.size_bytes if here else None,
         "description": card.description,
         "default": card.name == chosen,
-        "loaded": context > 0,
-        "context_length": context or None,
+        "loaded": bool(loaded.get(card.name)),
+        "context_length": loaded.get(card.name) or None,
+        "pinned": card.name in pinned,
     }
 
 
 def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
     store = Store(paths.models)
+    if engine := find_elsewhere(name, settings):
+        return _show_elsewhere(card_elsewhere(name, engine), paths, settings, as_json=as_json)
     card = store.resolve(name)
     entry = load_catalogue(paths.config / "models.toml").find(name)
     first, *more = read_parts(card)
     portrait = portray(card, first, entry, *more)
-    context = asyncio.run(loaded_models(paths)).get(card.name, 0)
+    loaded = asyncio.run(loaded_models(paths))
+    pinned = Pins(paths.models).read()
+    context = loaded.get(card.name, 0)
     usage = store.usage(card)
     manifest = store.manifest(name)
     note = consequence(manifest) if manifest else ""
     if as_json:
         whole = {
-            **row(card, chosen=settings.model, context=context),
+            **row(card, chosen=settings.model, pinned=pinned, loaded=loaded),
             **asdict(portrait),
             "last_used": usage.last_used or None,
             "prefill_per_s": usage.prefill_per_s,
@@ -106,6 +125,17 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
     rows += _used(usage)
     rows += [("note", text) for text in (note, entry.note if entry else "") if text]
     print("\n".join(table(rows)))
+    return 0
+
+
+def _show_elsewhere(card: ModelCard, paths: Paths, settings: Settings, *, as_json: bool) -> int:
+    loaded = asyncio.run(loaded_models(paths))
+    shown = row(card, chosen=settings.model, pinned=Pins(paths.models).read(), loaded=loaded)
+    if as_json:
+        print(msgspec.json.encode(shown).decode())
+        return 0
+    context = f"{shown['context_length']:,} tokens a request" if shown["loaded"] else "told when it is used"
+    print("\n".join(table([("name", card.name), ("runs", card.description), ("context", context)])))
     return 0
 
 
@@ -141,6 +171,8 @@ def _used(usage: Usage) -> list[tuple[str, str]]:
 def _remove(name: str, paths: Paths) -> int:
     store = Store(paths.models)
     removed = store.remove(name, asyncio.run(loaded_models(paths)))
+    if name in (pins := Pins(paths.models)).read():
+        pins.set(name, pinned=False)
     clear_up(store, sys.stderr)
     kept = f"; {size_text(removed.kept_bytes)} stay, others use them" if removed.kept_bytes else ""
     print(f"removed {removed.name}: {size_text(removed.freed_bytes)} free{kept}", file=sys.stderr)
@@ -148,9 +180,10 @@ def _remove(name: str, paths: Paths) -> int:
 
 
 async def loaded_models(paths: Paths) -> dict[str, int]:
-    """The loaded models and their context in tokens; none when no daemon runs."""
+    """The loaded models and their context in tokens, 0 while they are loading; none when no daemon runs."""
     try:
         answer = await ask(paths.socket, "GET", "/hearth/status")
     except (OSError, TimeoutError):
         return {}
-    return {each["model"]: each["context"] for each in answer.data["engines"]} if answer.status == 200 else {}
+    engines = answer.data["engines"] if answer.status == 200 else []
+    return {each["model"]: each["context"] for each in engines if each["state"] not in ("failed", "stopped")}

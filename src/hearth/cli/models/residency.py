@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from hearth.cli.models.text import size_text
+from hearth.cli.models.elsewhere import resolve
+from hearth.cli.models.text import memory_text
 from hearth.errors import EngineFailed, ModelUnavailable, UsageError
 from hearth.ops.daemon import ensure_daemon, is_alive
 from hearth.ops.local import ask
@@ -29,19 +30,20 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
         case "unload":
             return _unload(args.name, paths)
         case _:
-            return _pin(args.name, paths, pinned=args.verb == "pin")
+            return _pin(args.name, paths, environment, pinned=args.verb == "pin")
 
 
 def _load(name: str, paths: Paths, environment: Mapping[str, str]) -> int:
     settings = load_settings(paths.config_file, environment)
     if settings.gateway.url:
         raise UsageError(f"{settings.gateway.url} answers here, whose models are its own", "unset HEARTH_URL")
-    Store(paths.models).resolve(name)
-    told = asyncio.run(_order(paths, "load", name, lambda: ensure_daemon(paths, settings, environment, _say)))
+    resolve(name, settings, Store(paths.models))
+    told = asyncio.run(_order(paths, "load", name, lambda: ensure_daemon(paths, settings, environment, _say_first)))
     engine = told.get("engine") or {}
-    parts = [f"context {engine['context']:,} tokens a request, {engine['slots']} slots"] if engine else []
-    parts += [f"{size_text(engine['rss_bytes'])} of RAM"] if engine.get("rss_bytes") else []
-    _say(f"{name} is loaded: {'; '.join(parts)}" if parts else f"{name} is loaded")
+    parts = [f"context {engine['context']:,} tokens a request"] if engine.get("context") else []
+    parts += [f"{engine['slots']} slots"] if engine.get("slots") else []
+    parts += [f"{memory_text(engine['rss_bytes'])} of RAM"] if engine.get("rss_bytes") else []
+    _say(f"{name} is loaded: {', '.join(parts)}" if parts else f"{name} is loaded")
     return 0
 
 
@@ -49,18 +51,18 @@ def _unload(name: str, paths: Paths) -> int:
     if not asyncio.run(is_alive(paths.socket)):
         raise ModelUnavailable(f"model {name[:200]!r} is not loaded: no daemon runs")
     asyncio.run(_order(paths, "unload", name))
-    _say(f"{name} is unloaded, its conversations are saved")
+    _say(f"{name} is unloaded")
     return 0
 
 
-def _pin(name: str, paths: Paths, *, pinned: bool) -> int:
+def _pin(name: str, paths: Paths, environment: Mapping[str, str], *, pinned: bool) -> int:
     if pinned:
-        Store(paths.models).resolve(name)
+        resolve(name, load_settings(paths.config_file, environment), Store(paths.models))
     changed = Pins(paths.models).set(name, pinned)
     if pinned:
         _say(f"{name} {'is pinned' if changed else 'was pinned already'}: once loaded it stays")
     else:
-        _say(f"{name} {'is no longer pinned' if changed else 'was not pinned'}")
+        _say(f"{name[:200]} {'is no longer pinned' if changed else 'was not pinned'}")
     return 0
 
 
@@ -73,7 +75,7 @@ async def _order(paths: Paths, verb: str, name: str, before: Any = None) -> dict
     )
     done, _ = await asyncio.wait([asking], timeout=1.0)
     if not done:
-        _say(f"{verb}ing {name}")
+        _say(f"waiting until {name} is {verb}ed")
     try:
         answer = await asking
     except OSError as error:
@@ -88,3 +90,9 @@ async def _order(paths: Paths, verb: str, name: str, before: Any = None) -> dict
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _say_first(text: str) -> None:
+    """What is waited for, once: not how long by now."""
+    if "·" not in text:
+        _say(text)

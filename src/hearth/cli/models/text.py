@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -23,12 +24,18 @@ def span_text(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese and its like take two, marks on a letter none."""
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Rows as lines with aligned columns, two blanks apart; the columns in ``right`` end together."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    widths = [max(columns(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
+            " " * (width - columns(cell)) + cell if column in right else cell + " " * (width - columns(cell))
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -240,7 +240,7 @@ class ForeignEngine(ABC):
             return await asking
         except aiohttp.ClientConnectorError as error:
             raise EngineFailed(
-                f"nobody answers at {self._endpoint.url}: {error.os_error.strerror or error}",
+                nobody_answers(self._endpoint.url, error),
                 f"start the engine there, or see engines.{self._name}.url",
             ) from error
         except TimeoutError as error:
@@ -299,6 +299,14 @@ def split_name(name: str) -> tuple[str, str]:
 def base_url(settings: ForeignSettings) -> str:
     """Its address without a slash at the end and without ``/v1``, which people copy from examples."""
     return (settings.url or OLLAMA_URL).rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def nobody_answers(url: str, error: aiohttp.ClientConnectorError) -> str:
+    """Why no connection came about, in the system's words."""
+    number = error.os_error.errno or 0
+    # A name that is not known has a number of its own kind, below zero.
+    why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error)
+    return f"nobody answers at {url}: {why}"
 
 
 def read_key(text: str, name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from hearth.errors import HearthError
-from hearth.runtime.foreign.engine import base_url, split_name
+from hearth.runtime.foreign.engine import base_url, nobody_answers, split_name
 from hearth.settings import ForeignSettings
 from hearth.weights.card import ModelCard
 
@@ -62,6 +62,9 @@ class ForeignModels:
         try:
             async with asyncio.timeout(LIST_S):
                 models = await self._listers[engine.kind](engine, name)
+        except aiohttp.ClientConnectorError as error:
+            self.trouble[name] = nobody_answers(base_url(engine), error)
+            return
         except (HearthError, aiohttp.ClientError, OSError, TimeoutError) as error:
             self.trouble[name] = str(error) or f"{base_url(engine)} did not answer within {LIST_S:.0f} s"
             return
