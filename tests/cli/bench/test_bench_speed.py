@@ -35,9 +35,11 @@ def engines(paths: Paths) -> list[Path]:
     ("arguments", "code", "text"),
     [
         (["nothing"], 4, "there is no model 'nothing'"),
-        (["tiny", "--minutes", "0"], 2, "--minutes 0: must be from 0.083 to 120"),
+        (["tiny", "--minutes", "0"], 2, "--minutes 0: must be from 0.1 to 120"),
         (["tiny", "--minutes", "nan"], 2, "--minutes nan"),
         (["tiny", "--kv", "q9"], 2, "there is no KV type 'q9'"),
+        (["tiny", "--plot", "/proc/no/plot.svg"], 2, "--plot /proc/no/plot.svg: no file can be written there"),
+        (["tiny", "--plot", "/"], 2, "--plot /: no file can be written there"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import msgspec
 
 from hearth.cli.bench.plot import draw
 from hearth.cli.bench.text import describe
+from hearth.cli.models.elsewhere import refuse_elsewhere
 from hearth.cli.models.text import memory_text
 from hearth.errors import StateError, UsageError
 from hearth.ops.record import home_is_taken
@@ -26,7 +28,7 @@ from hearth.runtime.llama.embedded import EmbeddedEngine
 from hearth.runtime.llama.presets import preset
 from hearth.runtime.llama.probe import Probe
 from hearth.runtime.speed.fast_cores import find_cores
-from hearth.runtime.speed.measurement import LEAST_LIMIT_S, Measured, Measurement
+from hearth.runtime.speed.measurement import Measured, Measurement
 from hearth.runtime.speed.quiet import QUIET_SHARE, busy_share
 from hearth.runtime.speed.report import SpeedReport
 from hearth.runtime.speed.stand import Stand
@@ -39,6 +41,7 @@ from hearth.weights.hardware import Machine, measure_machine
 from hearth.weights.shape import ModelShape
 from hearth.weights.store import Store
 
+_LEAST_MINUTES = 0.1
 _LONGEST_MINUTES = 120.0
 
 
@@ -51,20 +54,22 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
         print(f"forgot what was found for {args.model}" if forgotten else "nothing was kept", file=sys.stderr)
         return 0
     limit_s = args.minutes * 60
-    if not LEAST_LIMIT_S <= limit_s <= _LONGEST_MINUTES * 60:
+    if not _LEAST_MINUTES <= args.minutes <= _LONGEST_MINUTES:
         raise UsageError(
-            f"--minutes {args.minutes:g}: must be from {LEAST_LIMIT_S / 60:.2g} to {_LONGEST_MINUTES:g}",
+            f"--minutes {args.minutes:g}: must be from {_LEAST_MINUTES:g} to {_LONGEST_MINUTES:g}",
             "run: hearth bench speed --help",
         )
     kv_types = _kv_types(args.kv)
+    settings = load_settings(paths.config_file, environment)
+    refuse_elsewhere(args.model, settings, "its speed is that engine's")
     if home_is_taken(paths) and not args.force:
         raise StateError("a daemon runs, whose models would disturb the measurement", "run: hearth stop (or --force)")
-    settings = load_settings(paths.config_file, environment)
     if settings.engine.kind != "embedded":
         raise UsageError(
             f"engine.kind is {settings.engine.kind}: only the embedded engine is tuned", "set engine.kind to embedded"
         )
     paths.ensure()
+    plot = _place_of_plot(args.model, paths, args.plot)
     store = Store(paths.models)
     card = store.resolve(args.model)
     build = active_build(paths).identity
@@ -75,8 +80,8 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
         book.keep(card, report.build, mark_of(start.machine), report.tuned)
         store.note_speed(card.name, report.tuned.prefill_per_s, report.tuned.decode_per_s)
     notes = report.notes if busy < QUIET_SHARE else (*report.notes, _busy_note(busy))
-    plot = _draw(report, paths, args.plot)
-    report = msgspec.structs.replace(report, stored=stored, plot=str(plot), notes=notes)
+    report = msgspec.structs.replace(report, stored=stored, notes=notes)
+    report = _draw(report, plot)
     print(msgspec.json.encode(report).decode() if args.json else "\n".join(describe(report)))
     return 0
 
@@ -170,12 +175,20 @@ def _machine_text(machine: Machine) -> str:
     return f"{cores}, {memory_text(machine.ram_bytes)} of RAM, {cards}"
 
 
-def _draw(report: SpeedReport, paths: Paths, wanted: str) -> Path:
-    """The plot, where it was wanted or in the home."""
-    name = paths.engine_log(report.model).stem.removeprefix("engine-")
-    file = Path(wanted).expanduser().absolute() if wanted else folder_of(paths) / f"{name}.svg"
+def _place_of_plot(model: str, paths: Paths, wanted: str) -> Path:
+    """Where the plot goes: where it was wanted, or into the home. Raises UsageError before minutes are spent on it."""
+    if not wanted:
+        return folder_of(paths) / f"{paths.engine_log(model).stem.removeprefix('engine-')}.svg"
+    file = Path(wanted).expanduser().absolute()
+    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"--plot {wanted}: no file can be written there", "name a file in a folder that you can write")
+    return file
+
+
+def _draw(report: SpeedReport, file: Path) -> SpeedReport:
+    """The report with its plot; without it, and a note why, where it cannot be written: the figures count more."""
     try:
         write_whole(file, draw(report).encode())
     except OSError as error:
-        raise explain(f"cannot write {file}", error, file.parent) from error
-    return file
+        return msgspec.structs.replace(report, notes=(*report.notes, f"no plot: cannot write {file}: {error.strerror}"))
+    return msgspec.structs.replace(report, plot=str(file))
