@@ -6,6 +6,8 @@
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
+# Many tests wait for processes: three at once keep two cores busy.
+WORKERS ?= 3
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /\1\t/' | expand -t 14
@@ -17,12 +19,12 @@ demo: $(RUN)  ## the whole system on a sample project, with the model in the pac
 
 test: check  ## check, then the whole suite with coverage (fails under 85 % of lines)
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-fast: $(DEV)  ## the suite without its slow tests
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(DEV)  ## lint, format, types, import rules, lock
 	$(BIN)/ruff check

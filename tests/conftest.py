@@ -27,6 +27,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     mark = uuid.uuid4().hex
     monkeypatch.setenv("HEARTH_HOME", str(folder))
     monkeypatch.setenv("HEARTH_PORT", "0")
+    # Threads of several engines that wait for each other on the same cores slow each other a hundredfold.
+    monkeypatch.setenv("HEARTH_THREADS", "1")
     monkeypatch.setenv(MARK, mark)
     yield folder
     end_all(mark)

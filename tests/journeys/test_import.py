@@ -57,8 +57,10 @@ async def test_the_imported_pilot_answers_as_the_packaged_one_does(paths: Paths,
             assert await answer_of(paths, name) == expected
         status = await ask(paths.socket, "GET", "/hearth/status")
         loaded = [each["model"] for each in status.data["engines"]]
+        assert set(found) <= set(loaded)
         with pytest.raises(StateError, match="is loaded"):
-            store.remove(loaded[0], loaded)
+            store.remove("Helmsman-7M-Q8_0", loaded)
+        assert (await ask(paths.socket, "POST", "/hearth/models/unload", {"model": "Helmsman-7M-Q8_0"})).status == 200
         # A blob that vanished is told over HTTP as anywhere.
         studio.unlink()
         question = {"model": "Helmsman-7M-Q8_0", "messages": [{"role": "user", "content": "hello"}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -90,7 +91,9 @@ def test_a_wheel_is_fetched_tried_measured_and_used(
         assert trap.seen == []
     assert index.seen == ["/simple/xllamacpp/", f"/files/{wheel_name()}"]
     assert steps[0] == f"fetching xllamacpp {VERSION} from {index.url}"
-    assert any(text.startswith("fetched ") for text in steps)
+    # pip has told how far it is since 24.1.
+    tells = tuple(map(int, importlib.metadata.version("pip").split(".")[:2])) >= (24, 1)
+    assert any(text.startswith("fetched ") for text in steps) == tells
     build = BuildShelf(paths).find(NAME)
     assert build.manifest is not None
     assert build.folder is not None
@@ -162,7 +165,9 @@ def test_a_transfer_that_breaks_off_is_refused(index: WheelIndex, paths: Paths) 
     index.cut = 100_000
     error = refused(index, paths)
     assert isinstance(error, Unavailable)
-    assert "cannot be reached" in error.what or "pip did not install" in error.what
+    # An older pip takes what came for the whole, and finds another hash.
+    said = ("cannot be reached", "pip did not install", "is not what the index announced")
+    assert any(words in error.what for words in said)
 
 
 def test_an_index_that_is_not_there_is_told(index: WheelIndex, paths: Paths) -> None:
