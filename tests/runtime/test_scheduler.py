@@ -45,7 +45,7 @@ def test_who_need_not_go_stays_even_when_it_is_older() -> None:
 def test_a_busy_one_is_waited_for_and_an_idle_one_is_enough_if_it_can_be() -> None:
     busy, idle = model("busy", 8, busy=True, used=1), model("idle", 8, used=2)
     assert decide([busy, idle], (16,), needs(8)) == Load(Fit(0, (8,)), ("idle",))
-    assert decide([busy, idle], (16,), needs(16)) == Wait(("busy",))
+    assert decide([busy, idle], (16,), needs(16)) == Wait(("busy",), ("idle",))
 
 
 def test_pinned_models_are_named_when_they_are_in_the_way() -> None:

@@ -44,9 +44,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It can be loaded when these, busy now, have become idle and are unloaded."""
+    """It can be loaded when these, busy now, have become idle and are unloaded, and those idle now with them."""
 
     drain: tuple[str, ...]
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ def decide(residents: Sequence[Resident], room: Bytes, fit: Callable[[Bytes], Fi
     # The idle first, each group from the one that was not used for longest.
     order = sorted(others, key=lambda resident: (resident.busy, resident.used_at))
     going = _fewest(order, pinned, room, fit, best.rank)
-    if any(resident.busy for resident in going):
-        return Wait(tuple(resident.name for resident in going if resident.busy))
+    busy = tuple(resident.name for resident in going if resident.busy)
+    if busy:
+        return Wait(busy, tuple(resident.name for resident in going if not resident.busy))
     kept = [resident for resident in residents if resident not in going]
     found = fit(left(room, kept))
     assert found is not None, "the fewest were counted with the same room"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Lease:
     watch: Watchdog
 
 
+log = logging.getLogger("hearth.runtime")
+
 OpenCache = Callable[[Engine, Watchdog], Awaitable[PrefixCache | None]]
 OpenWatch = Callable[[Engine], Watchdog]
 Failed = Callable[[Engine], None]
@@ -72,14 +75,14 @@ class Seat:
         self.since = time.time()
         self.used_at = time.monotonic()
         self.users = 0
-        self.draining = False
-        """Nobody more is let in: it makes room for another."""
+        self._drained_for: set[object] = set()
         self.idle = asyncio.Event()
         self.idle.set()
         self._open_cache = open_cache
         self._open_watch = open_watch
         self._watchdog: Watchdog | None = None
         self._failed = failed
+        self._told_failure = False
         self._ending: asyncio.Task[None] | None = None
         self._listeners: list[Tell] = []
         self._death: asyncio.Task[None] | None = None
@@ -103,6 +106,18 @@ class Seat:
         if state is not SeatState.READY:
             return state
         return SeatState.DRAINING if self.draining else SeatState.BUSY if self.users else SeatState.READY
+
+    @property
+    def draining(self) -> bool:
+        """Whether nobody more is let in: it makes room, for one or several."""
+        return bool(self._drained_for)
+
+    def drain(self, who: object, *, wanted: bool = True) -> None:
+        """Let nobody more in as long as ``who`` wants it so; when it is not ``wanted`` any more, others still may."""
+        if wanted:
+            self._drained_for.add(who)
+        else:
+            self._drained_for.discard(who)
 
     @property
     def usable(self) -> bool:
@@ -146,12 +161,12 @@ class Seat:
             await self._watchdog.admitted()
         return Lease(self.engine, self.cache, self._watchdog)
 
-    async def end(self) -> None:
-        """Save what its slots hold and stop the engine; however often it is asked for. A caller who
-        leaves does not stop it."""
+    def end(self) -> asyncio.Task[None]:
+        """Save what its slots hold and stop the engine: the task that does it, the same however often it is asked for.
+        From now on nobody can use it. It does not raise; who waits for it shields it."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())
-        await asyncio.shield(self._ending)
+        return self._ending
 
     async def _end(self) -> None:
         # The load is cancelled first: a cancelled start ends its own process.
@@ -159,19 +174,33 @@ class Seat:
         await asyncio.wait([self.load])
         if self._death is not None:
             self._death.cancel()
+            # It died, and the next caller was quicker than the news of it.
+            self._note_failure()
+        try:
+            await self._let_go()
+        except Exception:
+            log.exception("%s: what its slots hold may not be saved", self.name)
+        await self.engine.stop()
+        if self.cache is not None:
+            await asyncio.to_thread(self.cache.clear_parts)
+
+    async def _let_go(self) -> None:
         if self._watchdog is not None:
             await self._watchdog.close()
         if self.cache is not None:
             if self.engine.state is EngineState.READY:
                 await self.cache.save_all(SAVE_LIMIT_S)
             await self.cache.close()
-        await asyncio.shield(self.engine.stop())
-        if self.cache is not None:
-            await asyncio.to_thread(self.cache.clear_parts)
 
-    def private_bytes(self) -> int:
-        """RAM that the system could not take from it: not the pages of its file."""
-        return (private_bytes(self.engine.pid) or 0) if self.engine.pid else 0
+    def ram_bytes(self, *, unified: bool) -> int:
+        """RAM that the system could not take from it: not the pages of its file, but what graphics that share the RAM
+        hold, which no account of a process has. Where the system does not tell, what it was admitted with."""
+        if self.engine.pid is None:
+            return 0
+        told = private_bytes(self.engine.pid)
+        if unified and self.plan is not None and self.plan.launch.gpu_layers != 0:
+            return max(told or 0, self.held[-1])
+        return max(0, self.held[-1] - self.engine.card.size_bytes) if told is None else told
 
     def report(self, *, pinned: bool) -> dict[str, Any]:
         """model, state, pid, context (tokens), slots, rss_bytes (None when unknown), since (seconds since the epoch),
@@ -201,15 +230,27 @@ class Seat:
         try:
             await self.engine.start(self._tell_all)
         except EngineFailed:
+            self._told_failure = True
             self._failed(self.engine)
             raise
         self._death = asyncio.create_task(self._await_death())
-        self._watchdog = self._open_watch(self.engine)
-        self.cache = await self._open_cache(self.engine, self._watchdog)
+        try:
+            self._watchdog = self._open_watch(self.engine)
+            self.cache = await self._open_cache(self.engine, self._watchdog)
+        except Exception as error:
+            # One that is ready and that nobody can be given would be in the way for ever.
+            log.exception("%s: its engine is up and cannot be used", self.name)
+            cause = f"model {self.name}: its engine is up and cannot be used: {error or type(error).__name__}"
+            await self.engine.fail(cause)
+            raise EngineFailed(cause, "run: hearth logs") from error
 
     async def _await_death(self) -> None:
         await self.engine.wait()
-        if self.engine.state is EngineState.FAILED:
+        self._note_failure()
+
+    def _note_failure(self) -> None:
+        if self.engine.state is EngineState.FAILED and not self._told_failure:
+            self._told_failure = True
             self._failed(self.engine)
 
     def _tell_all(self, progress: LoadProgress) -> None:

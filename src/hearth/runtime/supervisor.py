@@ -24,10 +24,9 @@ from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
 from hearth.runtime.line import Line
 from hearth.runtime.llama.probe import Probe
 from hearth.runtime.restarts import Restarts
-from hearth.runtime.scheduler import Bytes, Fit, Load, Refuse, Wait, decide
+from hearth.runtime.scheduler import Bytes, Fit, Refuse, Wait, decide
 from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
-from hearth.runtime.watch.vigil import Limits
-from hearth.runtime.watch.watchdog import Watchdog
+from hearth.runtime.watch.watchdog import Watchdog, open_watchdog
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine
 from hearth.weights.pins import Pins
@@ -65,7 +64,6 @@ class Supervisor:
         self._pins = Pins(paths.models)
         self._kv = settings.kv
         self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
-        self._kv_open: bool | None = None
         self._admission = Admission(
             settings.engine,
             self._store,
@@ -77,7 +75,7 @@ class Supervisor:
         self._seats: dict[str, Seat] = {}
         self._line = Line()
         self._restarts = restarts or Restarts()
-        self._open_watch = open_watch or partial(_watchdog, settings.engine.stuck_s, paths)
+        self._open_watch = open_watch or partial(open_watchdog, settings.engine.stuck_s, paths)
         self._idle_unload_s = settings.engine.idle_unload_s
         self._rounds: asyncio.Task[None] | None = None
         self._closed = False
@@ -142,14 +140,15 @@ class Supervisor:
         if seat is None:
             loaded = ", ".join(self._seats) or "none"
             raise ModelUnavailable(f"model {name[:200]!r} is not loaded", f"loaded: {loaded}")
-        seat.draining = True
+        order = object()
+        seat.drain(order)
         try:
             while not seat.idle.is_set():
                 tell(LoadProgress(name, "waiting", 0.0, f"{name} is busy"))
                 await _pause(seat.idle)
             await self._end(seat)
         finally:
-            seat.draining = False
+            seat.drain(order, wanted=False)
 
     async def load_pinned(self) -> None:
         """Load the models that are pinned, one after the other. What is wrong with one is for the log."""
@@ -181,7 +180,8 @@ class Supervisor:
         self._closed = True
         if self._rounds is not None:
             self._rounds.cancel()
-        await asyncio.gather(*(seat.end() for seat in self._seats.values()))
+        if ending := [seat.end() for seat in self._seats.values()]:
+            await asyncio.wait(ending)
 
     async def _until_it_may_start(self, card: ModelCard, tell: Tell) -> None:
         """Wait out the pause of a model whose engine failed; other models go on. Raises EngineFailed when it failed
@@ -207,17 +207,18 @@ class Supervisor:
         """A seat with one more user; None when the model's engine failed meanwhile. Who needs a load stands in line,
         and so does who wants a model that is drained for somebody."""
         seat = self._seated(card)
-        if seat is None and self._engines.is_foreign(card):
-            return await self._meet(card)
-        if seat is None or seat.draining:
-            async with self._line.turn(partial(_tell_place, card.name, tell)):
-                return await self._admit(card, tell, alone=alone)
-        seat.take()
-        return seat
+        if seat is not None and not seat.draining:
+            seat.take()
+            return seat
+        if self._engines.is_foreign(card):
+            return await self._meet(card, tell)
+        async with self._line.turn(partial(_tell_place, card.name, tell)):
+            return await self._admit(card, tell, alone=alone)
 
     async def _admit(self, card: ModelCard, tell: Tell, *, alone: bool) -> Seat | None:
         """Make room and load, with the turn in hand. ``alone`` lets all idle models go. None when the model's engine
         failed while one stood in line. Raises as ``lease``."""
+        order = object()
         asked_to_go: set[Seat] = set()
         try:
             while True:
@@ -227,25 +228,28 @@ class Supervisor:
                     if not seat.draining:
                         seat.take()
                         return seat
-                    tell(LoadProgress(card.name, "waiting", 0.0, f"{card.name} is being unloaded"))
-                    await asyncio.sleep(_MOMENT_S)
+                    await _wait_out(card.name, tell)
                     continue
                 if self._restarts.pause(card):
                     return None
                 if await self._someone_moves(tell, card.name):
                     continue
                 machine, room, scale = await self._weigh(card)
-                residents = [
-                    seat.resident(len(room), pinned=seat.name in self._pins.read()) for seat in self._seats.values()
-                ]
+                pinned = await asyncio.to_thread(self._pins.read)
+                residents = [seat.resident(len(room), pinned=seat.name in pinned) for seat in self._seats.values()]
                 decision = decide(residents, room, scale)
                 if isinstance(decision, Refuse):
                     raise await self._refusal(card, decision, machine, room)
-                going = {self._seats[name] for name in _names(decision)}
-                if alone and isinstance(decision, Load):
-                    going |= {self._seats[each.name] for each in residents if not each.busy and not each.pinned}
+                if isinstance(decision, Wait):
+                    # What is idle may be used until its turn comes. But what was drained stays so, or two models that
+                    # take turns would never be idle at once.
+                    going = {self._seats[name] for name in decision.drain}
+                    going |= asked_to_go & {self._seats[name] for name in decision.idle}
+                else:
+                    idle = (each.name for each in residents if alone and not each.busy and not each.pinned)
+                    going = {self._seats[name] for name in (*decision.unload, *idle)}
                 for seat in going | asked_to_go:
-                    seat.draining = seat in going
+                    seat.drain(order, wanted=seat in going)
                 asked_to_go = going
                 if isinstance(decision, Wait):
                     await self._await_idle(going, card.name, tell)
@@ -253,7 +257,7 @@ class Supervisor:
                     return seat
         finally:
             for seat in asked_to_go:
-                seat.draining = False
+                seat.drain(order, wanted=False)
 
     async def _someone_moves(self, tell: Tell, name: str) -> bool:
         """Wait for what is on its way: two loads at once would count the same memory twice. False when all is still."""
@@ -280,9 +284,10 @@ class Supervisor:
 
     def _ours(self, machine: Machine) -> Bytes:
         """What our engines have taken of each device; of the RAM only what the system could not take back."""
-        residents = [seat.resident(len(machine.gpus) + 1, pinned=False) for seat in self._seats.values()]
+        seats = [each for each in self._seats.values() if each.state not in (SeatState.STOPPED, SeatState.FAILED)]
+        residents = [seat.resident(len(machine.gpus) + 1, pinned=False) for seat in seats]
         cards = [sum(each.held[index] for each in residents) for index in range(len(machine.gpus))]
-        return *cards, sum(seat.private_bytes() for seat in self._seats.values())
+        return *cards, sum(seat.ram_bytes(unified=machine.unified) for seat in seats)
 
     async def _refusal(self, card: ModelCard, decision: Refuse, machine: Machine, room: Bytes) -> HearthError:
         if not decision.pinned:
@@ -315,13 +320,16 @@ class Supervisor:
             return None
         return self._begin(engine, fit.how, fit.held)
 
-    async def _meet(self, card: ModelCard) -> Seat:
+    async def _meet(self, card: ModelCard, tell: Tell) -> Seat:
         """A model that somebody else runs: no memory of ours is asked for, and nobody stands in line."""
-        if (old := self._seats.get(card.name)) is not None:
-            await self._end(old)
-        if (seat := self._seated(card)) is not None:
-            seat.take()
-            return seat
+        while (seat := self._seats.get(card.name)) is not None:
+            if seat is not self._seated(card):
+                await self._end(seat)
+            elif seat.draining:
+                await _wait_out(card.name, tell)
+            else:
+                seat.take()
+                return seat
         if self._closed:
             raise EngineFailed("the daemon is stopping", "run the command again")
         return self._begin(self._make_engine(card, Launch(context=SMALLEST_CONTEXT), self._paths), None, (0,))
@@ -336,7 +344,12 @@ class Supervisor:
         return seat
 
     async def _end(self, seat: Seat) -> None:
-        await seat.end()
+        """It is forgotten when it has ended, whether the caller is still there or not."""
+        ending = seat.end()
+        ending.add_done_callback(lambda _task: self._forget(seat))
+        await asyncio.shield(ending)
+
+    def _forget(self, seat: Seat) -> None:
         if self._seats.get(seat.name) is seat:
             del self._seats[seat.name]
 
@@ -359,30 +372,23 @@ class Supervisor:
         """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""
         if not self._kv.enabled or not engine.kv_state:
             return None
-        if self._kv_open is None:
-            try:
-                await asyncio.to_thread(self._kv_store.open)
-                self._kv_open = True
-            except OSError as error:
-                self._kv_open = False
-                log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
-        if not self._kv_open:
+        try:
+            await asyncio.to_thread(self._kv_store.open)
+        except OSError as error:
+            log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
             return None
         return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s, follow=watch.follow)
-
-
-def _watchdog(stuck_s: float, paths: Paths, engine: Engine) -> Watchdog:
-    limits = Limits()
-    return Watchdog(engine, limits.scaled(stuck_s / limits.decode_s) if stuck_s else None, paths)
-
-
-def _names(decision: Load | Wait) -> tuple[str, ...]:
-    return decision.unload if isinstance(decision, Load) else decision.drain
 
 
 def _tell_place(name: str, tell: Tell, before: int) -> None:
     if before:
         tell(LoadProgress(name, "waiting", 0.0, f"place {before + 1} in line"))
+
+
+async def _wait_out(name: str, tell: Tell) -> None:
+    """A moment of an unload that somebody has ordered."""
+    tell(LoadProgress(name, "waiting", 0.0, f"{name} is being unloaded"))
+    await asyncio.sleep(_MOMENT_S)
 
 
 async def _pause(event: asyncio.Event) -> None:

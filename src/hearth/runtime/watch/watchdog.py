@@ -26,6 +26,7 @@ from hearth.runtime.watch.vigil import Canary, Health, Limits, Look, Pending, Pu
 
 _PAUSES_KEPT = 64
 _LOOKS_KEPT = 16
+_DIAGNOSIS_S = 10.0
 
 log = logging.getLogger("hearth.runtime")
 
@@ -188,16 +189,19 @@ class Watchdog:
         return [pending for followed in self._followed.values() if (pending := followed.pending())]
 
     async def _watch(self) -> None:
-        while self._engine.state is EngineState.READY:
-            await self._until_silence()
-            look = await self._look()
-            if self._engine.state is not EngineState.READY:
-                break
-            pending = self._pending()
-            self._vigil.note(look, pending)
-            self._looks.append(look)
-            await self._act(self._vigil.judge(pending, time.monotonic(), self._canary))
-        self._admits.set()
+        try:
+            while self._engine.state is EngineState.READY:
+                await self._until_silence()
+                look = await self._look()
+                if self._engine.state is not EngineState.READY:
+                    break
+                pending = self._pending()
+                self._vigil.note(look, pending)
+                self._looks.append(look)
+                await self._act(self._vigil.judge(pending, time.monotonic(), self._canary))
+        finally:
+            # Whatever ended the watch: who waits to be let in must not wait for ever.
+            self._admits.set()
 
     async def _until_silence(self) -> None:
         """Return when the engine is to be looked at: a request has heard nothing for a while, or there is a doubt."""
@@ -228,7 +232,8 @@ class Watchdog:
 
     async def _look(self) -> Look:
         activity: Activity | None = None
-        with suppress(OSError):
+        # ValueError: what it tells is no account of slots.
+        with suppress(OSError, ValueError):
             async with asyncio.timeout(self._limits.look_s):
                 activity = await self._engine.look()
         busy = await self._card_busy() if self._card_busy else None
@@ -306,10 +311,20 @@ class Watchdog:
         plain = re.sub(r"[^\w.-]", "_", name)[:80]
         log_file = self._paths.engine_log(name)
         try:
-            await asyncio.to_thread(write_diagnosis, self._paths.logs, plain, self._engine.pid, told, log_file)
+            # A disk may hang, and be why the engine does.
+            async with asyncio.timeout(_DIAGNOSIS_S):
+                await asyncio.to_thread(write_diagnosis, self._paths.logs, plain, self._engine.pid, told, log_file)
         except OSError as error:
-            log.warning("what the engine was at is not kept: %s", error.strerror or error)
-        await self._engine.fail(cause)
+            log.warning("what the engine was at is not kept: %s", error.strerror or error or type(error).__name__)
+        finally:
+            await self._engine.fail(cause)
+
+
+def open_watchdog(stuck_s: float, paths: Paths, engine: Engine) -> Watchdog:
+    """The watchdog of an engine that is ready. ``stuck_s`` is the silence in an answer that looks wrong, the other
+    limits are in proportion; 0 watches nothing."""
+    limits = Limits()
+    return Watchdog(engine, limits.scaled(stuck_s / limits.decode_s) if stuck_s else None, paths)
 
 
 def _since(pending: Pending) -> float:
