@@ -114,6 +114,17 @@ def test_who_is_not_begun_is_given_up_alone_while_the_engine_works() -> None:
     assert all(not verdict.lost for at, verdict in story.verdicts if at < 15)
 
 
+@pytest.mark.parametrize(
+    "story",
+    [Story(cpu=1.0, working=frozenset({0})), Story(cpu=0.2, disk=1e8, working=frozenset())],
+    ids=["a neighbour's batch", "a state is saved"],
+)
+def test_who_cannot_be_begun_yet_is_waited_for(story: Story) -> None:
+    story.requests = [replace(READING, slot=1)]
+    story.play(1700)
+    assert {verdict for _, verdict in story.verdicts} == {Verdict()}
+
+
 def test_without_a_slot_nobody_is_called_not_begun_while_one_works() -> None:
     story = Story([replace(READING, slot=None), replace(READING, slot=None, number=2)], cpu=1.0)
     assert not story.play(600).lost

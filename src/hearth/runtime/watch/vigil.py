@@ -157,8 +157,8 @@ class Vigil:
         moved |= _computes(before, look, self._limits.idle_cpu)
         told = before.pulse is not None and look.pulse is not None
         self._still = self._still + 1 if told and not moved else 0
-        if look.activity is not None:
-            self._note_unseated(look.activity, requests)
+        if look.activity is not None and not _is_at_the_disk(before, look):
+            self._note_unseated(look.activity, requests, computes=moved)
 
     def _note_tokens(self, look: Look) -> bool:
         if look.activity is None:
@@ -177,13 +177,20 @@ class Vigil:
             self._token_at = look.at
         return bool(changed)
 
-    def _note_unseated(self, activity: Activity, requests: Sequence[Pending]) -> None:
-        # Of those sent to no slot in particular nobody says who is worked on: only that none is.
+    def _note_unseated(self, activity: Activity, requests: Sequence[Pending], *, computes: bool) -> None:
+        # Nobody is begun before the batch that is computed has ended: then there are tokens. Of those sent to no slot
+        # in particular nobody says who is worked on: only that none is.
         self._unseated = {
             request.number: self._unseated.get(request.number, 0) + 1
             for request in requests
             if not request.pieces
-            and (not activity.working if request.slot is None else request.slot not in activity.working)
+            and (
+                not activity.working
+                or (
+                    request.slot not in (None, *activity.working)
+                    and (not computes or self._token_at > request.heard_at)
+                )
+            )
         }
 
     def judge(self, requests: Sequence[Pending], now: float, canary: Canary | None = None) -> Verdict:
@@ -261,11 +268,17 @@ def _give_up(silent: dict[int, float], lost: set[int], *more: str) -> Verdict:
     return Verdict(signals=(f"no sign of progress for {after:.1f} s", *more), lost=frozenset(lost), after_s=after)
 
 
+def _is_at_the_disk(before: Look, after: Look) -> bool:
+    """Whether it loads or saves something."""
+    told = before.pulse, after.pulse
+    return told[0] is not None and told[1] is not None and told[1].disk_bytes - told[0].disk_bytes >= _BUSY_DISK
+
+
 def _computes(before: Look, after: Look, idle_cpu: float) -> bool:
     if after.card_busy is not None and after.card_busy > _BUSY_CARD:
         return True
     if before.pulse is None or after.pulse is None:
         return False
-    if after.pulse.disk_bytes - before.pulse.disk_bytes >= _BUSY_DISK:
+    if _is_at_the_disk(before, after):
         return True
     return after.pulse.cpu_s - before.pulse.cpu_s > idle_cpu * (after.at - before.at)
