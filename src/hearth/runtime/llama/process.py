@@ -164,7 +164,7 @@ class LlamaProcess(ABC):
         try:
             async with asyncio.timeout(LOOK_LIMIT_S):
                 slots, waiting = await asyncio.gather(self._api.slots(), self._api.deferred())
-        except (Refused, aiohttp.ClientError) as error:
+        except (Refused, aiohttp.ClientError, TypeError, ValueError) as error:
             raise ConnectionError(str(error)) from error
         working = {slot.number: slot.done for slot in slots if slot.working and slot.number != self._spare}
         return Activity(frozenset(working), working, waiting, _cpu_s(self.pid))
