@@ -18,7 +18,7 @@ import msgspec
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
 from hearth.agent.session import Session
-from hearth.cli.models.elsewhere import find_elsewhere
+from hearth.cli.models.address import find_elsewhere
 from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
 from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.events import Event, Failed, Finished

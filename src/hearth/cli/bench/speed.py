@@ -16,7 +16,7 @@ import msgspec
 
 from hearth.cli.bench.plot import draw
 from hearth.cli.bench.text import describe
-from hearth.cli.models.elsewhere import refuse_elsewhere
+from hearth.cli.models.address import refuse_elsewhere
 from hearth.cli.models.text import memory_text
 from hearth.errors import StateError, UsageError
 from hearth.ops.record import home_is_taken

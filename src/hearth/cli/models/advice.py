@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hearth.cli.models.elsewhere import refuse_elsewhere
+from hearth.cli.models.address import refuse_elsewhere
 from hearth.cli.models.fetch import FIT_CONTEXT
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.paths import Paths

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from hearth.cli.models.address import find_elsewhere, refuse_elsewhere
 from hearth.cli.models.clearing import clear_up
-from hearth.cli.models.elsewhere import card_elsewhere, find_elsewhere, list_elsewhere, refuse_elsewhere
+from hearth.cli.models.elsewhere import card_elsewhere, list_elsewhere
 from hearth.cli.models.text import memory_text, size_text, table
 from hearth.ops.local import ask
 from hearth.paths import Paths
