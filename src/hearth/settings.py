@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -200,6 +200,9 @@ def _read_file(config_file: Path) -> dict[str, Any]:
         if re.fullmatch(r"engines\.[^.]+", name) and value and isinstance(value, dict):
             del flat[name]
             flat.update({f"{name}.{inner}": deep for inner, deep in value.items()})
+        elif re.fullmatch(r"engines\.[^.]+", name) and value == {}:
+            # An engine of which nothing is said: what it lacks is told, not that its name is unknown.
+            flat[f"{name}.kind"] = flat.pop(name) or ""
     return flat
 
 
@@ -230,23 +233,27 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     kind = _field_type(owner, leaf) if owner is not None and name != "origin" else None
     if kind is None:
         raise SettingsError(f"unknown setting {name!r} in {origin}", f"the settings are: {', '.join(known_names())}")
+    fix = f"give {origin if origin in ENVIRONMENT else name} another value"
     try:
         converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(
-            f"setting {name} = {value!r} from {origin}: {error}", f"give {name} another value"
-        ) from error
+        raise SettingsError(f"setting {name} = {value!r} from {origin}: must be {_wanted(kind)}", fix) from error
     texts = converted if isinstance(converted, tuple) else (converted,)
     if any(isinstance(text, str) and not text.isprintable() for text in texts):
-        raise SettingsError(
-            f"setting {name} = {value!r} from {origin}: must be plain text on one line", f"give {name} another value"
-        )
+        raise SettingsError(f"setting {name} = {value!r} from {origin}: must be plain text on one line", fix)
     low, high = _RANGES.get(kinds, (float("-inf"), float("inf")))
     if isinstance(converted, int | float) and not low <= converted <= high:
-        raise SettingsError(
-            f"setting {name} = {value!r} from {origin}: must be from {low:g} to {high:g}", f"give {name} another value"
-        )
+        limits = f"{low:g} or more" if high == float("inf") else f"from {low:g} to {high:.9g}"
+        raise SettingsError(f"setting {name} = {value!r} from {origin}: must be {limits}", fix)
     return converted
+
+
+def _wanted(kind: Any) -> str:
+    """A type in words."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(filter(None, get_args(kind)))}"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return words.get(kind) or ("a list of texts" if get_origin(kind) is tuple else "a table")
 
 
 def _field_type(owner: Any, name: str) -> Any:
