@@ -14,6 +14,7 @@ from hearth.cli.doctor import lines
 from hearth.cli.main import main
 from hearth.ops.doctor import Check
 from hearth.paths import resolve_paths
+from hearth.runtime.builds.build import active_build, engines_folder
 
 STATUS: dict[str, Any] = {
     "pid": 7,
@@ -56,9 +57,32 @@ def test_no_address_says_why() -> None:
 
 def test_an_engine_is_one_line() -> None:
     shown = describe({**STATUS, "engines": [ENGINE]}, 1001.0)
-    assert shown[-1] == "engine   pilot: ready, pid 8, context 16,384 tokens a request, 2 slots, 100 MiB"
+    assert shown[-1] == "engine   pilot: ready, pid 8, context 16,384 tokens a request, 2 slots, 100 MiB of RAM"
+    assert "a request, 1 slot, 100" in describe({**STATUS, "engines": [{**ENGINE, "slots": 1}]}, 1001.0)[-1]
     dead = {**ENGINE, "state": "failed", "pid": None, "context": 0, "slots": 0, "rss_bytes": None, "cause": "killed"}
     assert describe({**STATUS, "engines": [dead]}, 1001.0)[-1] == "engine   pilot: failed, killed"
+
+
+def test_memory_is_told_in_fitting_units() -> None:
+    device = {"name": "RAM", "total_bytes": 24 << 30, "free_bytes": 20 << 30, "room_bytes": 3 << 29}
+    engines = [
+        {**ENGINE, "model": "tiny", "held_bytes": [8 << 20]},
+        {**ENGINE, "model": "big", "held_bytes": [1 << 30]},
+    ]
+    shown = describe({**STATUS, "memory": [device], "engines": engines}, 1001.0)
+    line = "memory   RAM: 20.00 GiB of 24.00 GiB free, models may take 1.50 GiB"
+    assert f"{line}: tiny 8 MiB, big 1.00 GiB" in shown
+    assert line in describe({**STATUS, "memory": [device]}, 1001.0)
+
+
+def test_a_build_that_is_not_the_one_in_the_package_is_told(home: Path) -> None:
+    paths = resolve_paths({"HEARTH_HOME": str(home)})
+    assert not [line for line in describe(STATUS, 1001.0, active_build(paths)) if line.startswith("build")]
+    folder = engines_folder(paths)
+    folder.mkdir(parents=True)
+    (folder / "active").write_text("cuda-1")
+    shown = describe(STATUS, 1001.0, active_build(paths))
+    assert "build    cuda-1: it is not there; hearth engine use bundled goes back" in shown
 
 
 def test_no_daemon_is_said_and_has_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,9 +95,9 @@ def test_no_daemon_is_said_and_has_an_exit_code(capsys: pytest.CaptureFixture[st
 
 
 def test_a_failing_check_has_its_fix_below() -> None:
-    assert lines(Check("git", True, "2.39")) == ["ok   git        2.39"]
+    assert lines(Check("git", True, "2.39")) == ["ok   git           2.39"]
     bad = lines(Check("git", False, "not found", "install git"))
-    assert bad[0] == "FAIL git        not found"
+    assert bad[0] == "FAIL git           not found"
     assert bad[1].strip() == "→ install git"
 
 

@@ -47,8 +47,8 @@ def test_load_pin_unload(models: Path, capsys: pytest.CaptureFixture[str]) -> No
     shown = capsys.readouterr().out
     assert "engine   two: ready, pinned" in shown
     memory = next(line for line in shown.splitlines() if line.startswith("memory   RAM: "))
-    assert "one 0." in memory
-    assert "two 0." in memory
+    assert "one 8 MiB" in memory
+    assert "two 8 MiB" in memory
     assert main(["models", "remove", "one"]) == 1
     assert "run: hearth models unload one" in capsys.readouterr().err
     main(["models", "list"])

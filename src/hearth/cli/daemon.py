@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
+from hearth.cli.models.text import count_text, memory_text
 from hearth.errors import DaemonUnavailable, StateError, UsageError
 from hearth.ops.daemon import log_file, silent, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.logs import follow, last_lines
 from hearth.ops.record import home_is_taken, version_note
 from hearth.paths import Paths, resolve_paths
+from hearth.runtime.builds.build import BUNDLED, GO_BACK, Build, active_build
 
 NOT_RUNNING = 4
 
@@ -28,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     status = subparsers.add_parser("status", help="what runs; exit code 4 when no daemon does")
     status.add_argument("--json", action="store_true", help="print JSON")
     logs = subparsers.add_parser("logs", help="what the daemon, or a model's engine, wrote")
-    logs.add_argument("model", nargs="?", default="", help="the model whose engine's log is shown")
+    logs.add_argument("model", nargs="?", default="", metavar="MODEL", help="the model whose engine's log is shown")
     logs.add_argument("-n", type=int, default=50, metavar="LINES", help="how many lines (50)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C")
 
@@ -65,12 +67,13 @@ def _status(paths: Paths, *, as_json: bool) -> int:
     if as_json:
         print(msgspec.json.encode({"running": True, **answer.data}).decode())
     else:
-        print("\n".join(describe(answer.data, time.time())))
+        print("\n".join(describe(answer.data, time.time(), active_build(paths))))
     return 0
 
 
-def describe(status: dict[str, Any], now: float) -> list[str]:
-    """The lines of ``hearth status`` for the daemon's own report. ``now`` is Unix time in seconds."""
+def describe(status: dict[str, Any], now: float, build: Build | None = None) -> list[str]:
+    """The lines of ``hearth status`` for the daemon's own report. ``now`` is Unix time in seconds, ``build`` the engine
+    build in use."""
     kind = "in the background" if status["background"] else "by hearth serve"
     address = status["address"] or f"none ({status['no_address_because']})"
     since = _span(now - status["started"])
@@ -85,6 +88,8 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
     ]
     if note:
         lines.insert(1, f"version  {note}; hearth stop ends it, the next command starts the new one")
+    if build and build.name != BUNDLED:
+        lines.append(f"build    {build.name}{f': {build.trouble}' if build.trouble else ''}; {GO_BACK[5:]} goes back")
     lines += _memory(status)
     for engine in status["engines"]:
         parts = [f"engine   {engine['model']}: {engine['state']}"]
@@ -94,9 +99,9 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
         if engine["context"]:
             parts.append(f"context {engine['context']:,} tokens a request")
         if engine["slots"]:
-            parts.append(f"{engine['slots']} slots")
+            parts.append(count_text(engine["slots"], "slot"))
         if engine["rss_bytes"]:
-            parts.append(f"{engine['rss_bytes'] / 2**20:,.0f} MiB")
+            parts.append(f"{memory_text(engine['rss_bytes'])} of RAM")
         if kv := engine.get("kv"):
             parts.append(f"KV states: {kv['saved']:,} saved, {kv['restored']:,} restored")
             parts += [f"NOT SAVED: {kv['trouble']}"] if kv["trouble"] else []
@@ -109,22 +114,19 @@ def describe(status: dict[str, Any], now: float) -> list[str]:
 
 
 def _memory(status: dict[str, Any]) -> list[str]:
-    """A line for each device: what is free of it, and what each model was given."""
+    """A line for each device: what is free of it, what our models may take in all, and what each was given."""
     lines = []
     for index, device in enumerate(status.get("memory", ())):
         held = [(engine["model"], engine["held_bytes"][index]) for engine in status["engines"] if _has(engine, index)]
-        parts = [f"{_gib(device['free_bytes'])} of {_gib(device['total_bytes'])} free"]
-        parts += [f"{model} {_gib(size)}" for model, size in held if size]
-        lines.append(f"memory   {device['name']}: {', '.join(parts)}")
+        given = ", ".join(f"{model} {memory_text(size)}" for model, size in held if size)
+        free, total, room = (memory_text(device[f"{what}_bytes"]) for what in ("free", "total", "room"))
+        line = f"memory   {device['name']}: {free} of {total} free, models may take {room}"
+        lines.append(f"{line}: {given}" if given else line)
     return lines
 
 
 def _has(engine: dict[str, Any], device: int) -> bool:
     return device < len(engine["held_bytes"]) and engine["state"] not in ("failed", "stopped")
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
 
 
 def _span(seconds: float) -> str:

@@ -46,5 +46,5 @@ async def _collect(*, show: bool) -> list[Check]:
 
 def lines(check: Check) -> list[str]:
     """One check for a person; a failed one has a second line that says what mends it."""
-    head = f"{'ok  ' if check.ok else 'FAIL'} {check.name:10} {check.text}"
-    return [head] if check.ok or not check.fix else [head, f"{'':16}→ {check.fix}"]
+    head = f"{'ok  ' if check.ok else 'FAIL'} {check.name:13} {check.text}"
+    return [head] if check.ok or not check.fix else [head, f"{'':19}→ {check.fix}"]

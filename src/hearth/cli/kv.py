@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hearth.cli.models.text import memory_text, table
+from hearth.cli.models.text import count_text, memory_text, table
 from hearth.errors import StateError, UsageError
 from hearth.paths import resolve_paths
 from hearth.runtime.kv.entry import DamagedEntry, check_state
@@ -28,11 +28,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listed = verbs.add_parser("list", help="what is saved")
     shown = verbs.add_parser("show", help="one of them, its bytes checked")
-    shown.add_argument("name", help="the name, or its beginning")
+    shown.add_argument("name", metavar="NAME", help="the name, or its beginning")
     prune = verbs.add_parser("prune", help="remove what was not used for longest")
     prune.add_argument("--to", type=float, metavar="GIB", help="until so many GiB are left (the quota)")
     clear = verbs.add_parser("clear", help="remove all, or one model's")
-    clear.add_argument("model", nargs="?", default="", help="only the states of this model")
+    clear.add_argument("model", nargs="?", default="", metavar="MODEL", help="only the states of this model")
     for verb in (listed, shown):
         verb.add_argument("--json", action="store_true", help="print JSON")
 
@@ -76,7 +76,7 @@ def _list(store: KvStore, *, as_json: bool) -> int:
             f"{entry.record.tokens:,} tokens",
             _size(entry.bytes),
             _time(entry.used_at),
-            "system text and tools" if entry.record.base else _count(len(entry.record.links), "message"),
+            "system text and tools" if entry.record.base else count_text(len(entry.record.links), "message"),
         )
         for entry in entries
     ]
@@ -107,7 +107,7 @@ def _show(store: KvStore, name: str, *, as_json: bool) -> int:
         ("name", entry.record.name),
         ("file", str(path)),
         ("model", entry.record.model),
-        ("holds", f"{entry.record.tokens:,} tokens, {_count(len(entry.record.links), 'message')}"),
+        ("holds", f"{entry.record.tokens:,} tokens, {count_text(len(entry.record.links), 'message')}"),
         ("size", _size(entry.bytes)),
         ("made", _time(entry.record.made_at)),
         ("last used", _time(entry.used_at)),
@@ -134,13 +134,10 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _tell_removed(removed: Sequence[Entry]) -> int:
     freed = _size(sum(entry.bytes for entry in removed))
     print(
-        f"removed {_count(len(removed), 'saved state')}, {freed}" if removed else "nothing to remove", file=sys.stderr
+        f"removed {count_text(len(removed), 'saved state')}, {freed}" if removed else "nothing to remove",
+        file=sys.stderr,
     )
     return 0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _size(size: int) -> str:

@@ -166,7 +166,7 @@ def _did_not_start(paths: Paths) -> DaemonUnavailable:
     said = _last_line(log_file(paths))
     if not said:
         return DaemonUnavailable("the daemon did not start and left no word", "run: hearth serve, which says why")
-    return DaemonUnavailable(f"the daemon did not start: {said}", "run: hearth logs")
+    return DaemonUnavailable(f"the daemon did not start: {said.removeprefix('hearth: ')}", "run: hearth logs")
 
 
 def _last_line(path: Path) -> str:

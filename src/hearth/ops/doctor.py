@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from hearth import __version__
 from hearth.errors import HearthError, SettingsError
 from hearth.ops import machine
@@ -160,6 +162,9 @@ async def check_other_engines(paths: Paths, settings: Settings) -> Check | None:
     names = [*(["llama-server"] if settings.engine.kind == "llama_server" else []), *settings.engines]
     if not names:
         return None
+    # An engine whose models the settings name is asked for them here too: whether it answers is the question.
+    asked = {name: msgspec.structs.replace(each, models=()) for name, each in settings.engines.items()}
+    settings = msgspec.structs.replace(settings, engines=asked)
     trouble = await Engines(settings, paths, Store(paths.models)).trouble()
     if not trouble:
         return Check("other engines", True, ", ".join(names))

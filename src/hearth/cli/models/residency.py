@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hearth.cli.models.elsewhere import resolve
-from hearth.cli.models.text import memory_text
+from hearth.cli.models.text import count_text, memory_text
 from hearth.errors import EngineFailed, ModelUnavailable, UsageError
 from hearth.ops.daemon import ensure_daemon, is_alive
 from hearth.ops.local import ask
@@ -41,7 +41,7 @@ def _load(name: str, paths: Paths, environment: Mapping[str, str]) -> int:
     told = asyncio.run(_order(paths, "load", name, lambda: ensure_daemon(paths, settings, environment, _say_first)))
     engine = told.get("engine") or {}
     parts = [f"context {engine['context']:,} tokens a request"] if engine.get("context") else []
-    parts += [f"{engine['slots']} slots"] if engine.get("slots") else []
+    parts += [count_text(engine["slots"], "slot")] if engine.get("slots") else []
     parts += [f"{memory_text(engine['rss_bytes'])} of RAM"] if engine.get("rss_bytes") else []
     _say(f"{name} is loaded: {', '.join(parts)}" if parts else f"{name} is loaded")
     return 0

@@ -16,6 +16,11 @@ def memory_text(size: int) -> str:
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
+def count_text(number: int, what: str) -> str:
+    """So many of something: ``1 slot``, ``2 slots``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def span_text(seconds: float) -> str:
     """A span as one looks at it while waiting."""
     whole = max(0, round(seconds))
