@@ -127,6 +127,7 @@ def test_a_build_in_use_that_is_gone_is_told_by_list(paths: Paths, capsys: pytes
     [
         (["--cuda", "--rocm"], "not allowed with"),
         (["--source", "x"], "--source goes with --native"),
+        (["--native", "--source", "/no/such"], "--source /no/such: there is nothing"),
         (["--model", "pilot", "--no-measure"], "leave one of them out"),
         (["--index-url", "nonsense"], "an index begins with https://"),
         (["--index-url", "https://"], "an index begins with https://"),

@@ -51,6 +51,15 @@ def test_version_and_help_import_nothing_heavy() -> None:
         assert not loaded & {"argparse", "asyncio", "msgspec", "rich", "logging", "aiohttp", "uvicorn", "subprocess"}
 
 
+def test_the_help_of_a_verb_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["models", "pin"], ["kv", "prune"], ["engine", "use"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+    shown = capsys.readouterr().out
+    assert "Keep a model loaded: it never makes room for another." in shown
+    assert "Remove what was not used for longest." in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -60,7 +69,7 @@ def test_version_and_help_import_nothing_heavy() -> None:
         (["serve", "--port", "x"], "invalid int value"),
         (["serve", "--port", "70000"], "must be from 0 to 65535"),
         (["status", "--nothing"], "unrecognized arguments"),
-        (["models"], "required: verb"),
+        (["models"], "required: VERB"),
         (["logs", "-n", "-1"], "must be 0 or more"),
         (["logs", "huge"], "there is no log of 'huge'"),
     ],

@@ -53,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     checked = verbs.add_parser("check", help="whether a build is whole, loads and answers")
     removed = verbs.add_parser("remove", help="delete a build")
     for verb, count in ((used, None), (checked, "?"), (removed, None)):
-        verb.add_argument("name", nargs=count, default="", help="its name, see: hearth engine list")
+        verb.add_argument("name", nargs=count, default="", metavar="NAME", help="its name, see: hearth engine list")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,8 +80,7 @@ def _install(args: argparse.Namespace, paths: Paths, shelf: BuildShelf) -> int:
     order = _order(args, paths)
     print(f"{order.name}: {order.choice.because}")
     if args.dry_run:
-        where = "this machine, from source" if order.choice.kind == "native" else ""
-        print(f"it would come from {where or without_keys(order.index_url or order.choice.index_url)}")
+        print(_origin(order))
         return 0
     paths.ensure()
     shelf.refuse_second(order.name)
@@ -105,12 +104,21 @@ def _install(args: argparse.Namespace, paths: Paths, shelf: BuildShelf) -> int:
     return 0
 
 
+def _origin(order: Order) -> str:
+    index = without_keys(order.index_url or order.choice.index_url)
+    if order.choice.kind != "native":
+        return f"it would come from {index}"
+    return f"it would be built here; its sources would come from {order.source or index or 'the package index'}"
+
+
 def _order(args: argparse.Namespace, paths: Paths) -> Order:
     """What the flags ask for. Raises UsageError for flags that contradict one another, Unavailable with the reason
     where it cannot run on this machine."""
     kind: Kind | None = args.kind
     if args.source is not None and kind != "native":
         raise UsageError("--source goes with --native", "run: hearth engine install --native --source PATH")
+    if args.source is not None and not args.source.exists():
+        raise UsageError(f"--source {args.source}: there is nothing", "name a .tar.gz or a folder")
     if args.model and args.no_measure:
         raise UsageError("--model says what to measure, --no-measure not to", "leave one of them out")
     _check_url(args.index_url)

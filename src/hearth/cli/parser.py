@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hearth.errors import UsageError
 
@@ -13,9 +13,21 @@ from hearth.errors import UsageError
 class Parser(argparse.ArgumentParser):
     """argparse, but a wrong argument raises UsageError instead of printing the usage and leaving."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("action", "parsers", _Commands)
+
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(message, f"run: {self.prog} --help")
+
+
+class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # it takes no argument when it runs
+    """Commands whose own help begins with what the list of them says."""
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        said = str(options.get("help", ""))
+        return super().add_parser(name, **{"description": f"{said[:1].upper()}{said[1:]}.", **options})
 
 
 def unknown_command(name: str, known: Iterable[str]) -> UsageError:

@@ -31,7 +31,7 @@ WAYS = ("auto", "link", "reflink", "reference", "copy")
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``models`` and its verbs."""
     parser = subparsers.add_parser("models", help="the models on this machine")
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _with_json(verbs.add_parser("list", help="every model that can be asked for"))
     show = _with_json(verbs.add_parser("show", help="all that is known of one model"))
     show.add_argument("name", metavar="NAME")
