@@ -68,6 +68,14 @@ def test_facts_that_everybody_knows(capsys: pytest.CaptureFixture[str]) -> None:
     assert verdict("glm-4.7-flash:UD-Q4_K_XL", "24GiB", "--ctx", "40960") == "fits"
 
 
+def test_the_owners_limit_counts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTH_MEMORY", "0.25")
+    assert main(["models", "fit", "gpt-oss:20b", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["devices"][-1]["room"] <= 1 << 28
+    assert "engine.memory_gib lets models take 0.25 GiB of the RAM" in told["notes"]
+
+
 def test_a_context_that_is_asked_for_is_the_one_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "recommend", "--ctx", "100000", "--json", *CARD]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -20,6 +20,7 @@ from hearth.settings import load_settings
 from hearth.weights.catalogue import load_catalogue
 from hearth.weights.fetch.hub import read_access
 from hearth.weights.fit import Outcome, Part, Request, Verdict, judge, missing_bytes, usable_gpu_bytes, usable_ram_bytes
+from hearth.weights.fit_room import RAM_RESERVE_BYTES
 from hearth.weights.hardware import Machine, describe_machine, measure_machine, parse_gpu_memory, parse_size
 from hearth.weights.hardware.ram_speed import measure_ram_bandwidth
 from hearth.weights.store import Store
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) 
     store = Store(paths.models)
     settings = load_settings(paths.config_file, environment)
     refuse_elsewhere(args.name, settings, "it takes no memory here")
+    if not described:
+        machine = _limited(machine, settings.engine.memory_gib)
     subject = find_subject(args.name, store, catalogue, lambda: read_access(environment))
     native = subject.shape.native_context or FIT_CONTEXT
     slots = settings.engine.slots
@@ -85,6 +88,15 @@ def find_machine(args: argparse.Namespace, here: Callable[[], Machine] = measure
         return describe_machine(cards, ram or here().ram_bytes), True
     own = tuple(replace(gpu, free_bytes=gpu.total_bytes) for gpu in here().gpus if not gpu.shared)
     return replace(describe_machine((), ram), gpus=own), True
+
+
+def _limited(machine: Machine, memory_gib: float) -> Machine:
+    """The machine with no more RAM free than the owner lets all models take; 0 is no limit."""
+    if not memory_gib:
+        return machine
+    free = min(machine.ram_free_bytes, machine.ram_bytes - 1, int(memory_gib * (1 << 30)) + RAM_RESERVE_BYTES)
+    note = f"engine.memory_gib lets models take {memory_gib:g} GiB of the RAM"
+    return replace(machine, ram_free_bytes=free, notes=(*machine.notes, note))
 
 
 def _ask_engine(subject: Subject, verdict: Verdict, machine: Machine, paths: Paths) -> Answer | None:
