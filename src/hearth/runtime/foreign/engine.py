@@ -317,8 +317,9 @@ def read_key(text: str, name: str) -> str:
     try:
         key = os.environ[place] if kind == "env" else Path(place).expanduser().read_text(encoding="utf-8")
     except (KeyError, OSError, UnicodeDecodeError, RuntimeError) as error:
+        why = "it is not set" if isinstance(error, KeyError) else error
         raise EngineFailed(
-            f"the key of engine {name} cannot be read from {text}: {error}", f"set it there, or engines.{name}.api_key"
+            f"the key of engine {name} cannot be read from {text}: {why}", f"set it there, or engines.{name}.api_key"
         ) from error
     if not key.strip().isprintable():
         raise EngineFailed(f"the key of engine {name} in {text} is no text on one line", "write it there alone")
