@@ -40,7 +40,9 @@ Work:
   demo                          the whole system on a sample project
 
 Models and daemon:
-  models list                   the models on this machine
+  models list                   the models on this machine, which are loaded, which are pinned
+  models recommend              which others suit it; models pull NAME fetches one
+  models load NAME              load one now; also unload, pin, unpin
   status                        what runs: daemon, models, context, memory
   serve                         run the daemon in this terminal, with the API on 127.0.0.1:8888
   stop                          stop the daemon
