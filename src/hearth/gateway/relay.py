@@ -70,7 +70,7 @@ class Relay:
         except GivenUp as error:
             await exchange.refuse(engine_stuck(chat.model, str(error)))
         except HearthError as error:
-            await exchange.refuse(self._not_available(chat.model, error))
+            await exchange.refuse(await self._not_available(chat.model, error))
         except Exception:
             log.exception("a request failed inside the gateway")
             await exchange.refuse(
@@ -127,18 +127,23 @@ class Relay:
         async with lease.cache.place(OWNER, request) as place:
             body = with_slot(chat.body, place.slot)
             async with lease.watch.follow(place.slot) as followed:
-                told = await self._count(lease.engine, chat.stream, body, exchange, followed)
+                told = await self._count(lease.engine, chat.stream, body, exchange, followed, begun=place.broke_off)
             timings = read_timings(told)
             if timings:
                 place.reused, place.read, place.made = timings.reused, timings.read, timings.made
         return timings
 
-    async def _count(self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed) -> bytes:
-        """Pass the answer on; the part of it that tells what the engine did. Raises _Lost when it breaks off."""
+    async def _count(
+        self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed, *, begun: bool = False
+    ) -> bytes:
+        """Pass the answer on; the part of it that tells what the engine did. Raises _Lost when it breaks off. ``begun``
+        says that it broke off before, over the beginning of this very prompt."""
         self._answering[engine] = self._answering.get(engine, 0) + 1
         try:
             told = await self._pass_on(engine, stream, body, exchange, followed)
         except aiohttp.ClientConnectorError as error:
+            if begun:
+                raise _Lost(error, asked=True, alone=self._answering[engine] == 1) from error
             self._answering[engine] -= 1
             raise _Lost(error, asked=False, alone=False) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -179,10 +184,11 @@ class Relay:
             await exchange.finish()
             return told
 
-    def _not_available(self, model: str, error: HearthError) -> Refusal:
-        names = [card.name for card in self._supervisor.cards()]
-        if isinstance(error, ModelUnavailable) and model not in names and not is_file_name(model):
-            return unknown_model(model, names)
+    async def _not_available(self, model: str, error: HearthError) -> Refusal:
+        if isinstance(error, ModelUnavailable) and not is_file_name(model):
+            names = [card.name for card in await asyncio.to_thread(self._supervisor.cards)]
+            if model not in names:
+                return unknown_model(model, names)
         return Refusal(503, "engine_error", "engine_not_available", error.what, fix=error.fix, source="engine")
 
 

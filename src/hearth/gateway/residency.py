@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from hearth.errors import HearthError, ModelUnavailable
-from hearth.gateway.asgi import Request
+from hearth.gateway.asgi import ClientGone, Request
 from hearth.gateway.refusal import Refusal, bad_request
 from hearth.runtime.engine import LoadProgress
 from hearth.runtime.supervisor import Supervisor
+
+Result = TypeVar("Result")
 
 
 class _Order(msgspec.Struct):
@@ -35,16 +38,16 @@ class Residency:
     async def _load(self, request: Request) -> None:
         name = await _model(request)
         try:
-            engine = await self._supervisor.ready(name, _heard_by_nobody)
+            engine = await _unless_gone(request, self._supervisor.ready(name, _heard_by_nobody))
         except HearthError as error:
             raise _refusal(error) from error
-        report = [each for each in self._supervisor.report() if each["pid"] == engine.pid]
+        report = [each for each in self._supervisor.report() if each["model"] == engine.card.name]
         await _answer(request, {"model": name, "engine": report[0] if report else None})
 
     async def _unload(self, request: Request) -> None:
         name = await _model(request)
         try:
-            await self._supervisor.unload(name, _heard_by_nobody)
+            await _unless_gone(request, self._supervisor.unload(name, _heard_by_nobody))
         except HearthError as error:
             raise _refusal(error) from error
         await _answer(request, {"model": name})
@@ -57,6 +60,26 @@ async def _model(request: Request) -> str:
         return msgspec.json.decode(await request.body(), type=_Order).model
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request("invalid_body", f"the request is off: {error}") from error
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Do it as long as who ordered it is there. Who left must not stand in line, nor keep others out of a model.
+    Raises ClientGone."""
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ClientGone
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            task.cancel()
+        await asyncio.wait((doing, leaving))
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _refusal(error: HearthError) -> Refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self._sessions: dict[Endpoint, aiohttp.ClientSession] = {}
+        self._users: Counter[Endpoint] = Counter()
 
     @asynccontextmanager
     async def post(self, endpoint: Endpoint, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -28,25 +30,31 @@ class Upstream:
 
         Raises aiohttp.ClientError or OSError when the engine cannot be reached or breaks off.
         """
-        session = await self._session(endpoint)
-        headers = {"Content-Type": "application/json"}
-        if endpoint.api_key:
-            headers["Authorization"] = f"Bearer {endpoint.api_key}"
-        # A conversation goes where the owner has said, and nowhere from there.
-        response = await session.post(endpoint.url + path, data=body, headers=headers, allow_redirects=False)
+        self._users[endpoint] += 1
         try:
-            yield response
+            session = await self._session(endpoint)
+            headers = {"Content-Type": "application/json"}
+            if endpoint.api_key:
+                headers["Authorization"] = f"Bearer {endpoint.api_key}"
+            # A conversation goes where the owner has said, and nowhere from there.
+            response = await session.post(endpoint.url + path, data=body, headers=headers, allow_redirects=False)
+            try:
+                yield response
+            finally:
+                response.close()
         finally:
-            response.close()
+            self._users[endpoint] -= 1
 
     async def _session(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         session = self._sessions.get(endpoint)
         if session is None:
-            while len(self._sessions) >= _SESSIONS_KEPT:
-                await complete(self._sessions.pop(next(iter(self._sessions))).close())
             session = self._sessions[endpoint] = aiohttp.ClientSession(
                 connector=_connector(endpoint), timeout=_NO_LIMIT, auto_decompress=False, trust_env=False
             )
+            unused = [each for each in self._sessions if not self._users[each]]
+            surplus = unused[: max(0, len(self._sessions) - _SESSIONS_KEPT)]
+            for old in [self._sessions.pop(each) for each in surplus]:
+                await complete(old.close())
         return session
 
     async def close(self) -> None:

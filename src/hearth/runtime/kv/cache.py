@@ -58,6 +58,8 @@ class Place:
     """Tokens of the prompt that were computed (``prompt_n``)."""
     made: int = 0
     """Tokens of the answer (``predicted_n``)."""
+    broke_off: bool = False
+    """Whether the engine broke off while it read the beginning of the prompt: it may have died of it."""
 
 
 def _alone(_slot: int) -> AbstractAsyncContextManager[object]:
@@ -117,7 +119,7 @@ class PrefixCache:
                     await self._give_up_all(slot)
                 place = await self._prepare(slot, choice, chain)
                 if reuses and match is None and self._is_new_base(slot, chain):
-                    await self._read_base(slot, chain, request)
+                    place.broke_off = not await self._read_base(slot, chain, request)
                 yield place
                 self._remember(slot, chain, place)
             except BaseException:
@@ -166,12 +168,15 @@ class PrefixCache:
             task.cancel()
 
     def _leave(self, slot: SlotState) -> None:
-        slot.busy = False
         slot.used_at = time.monotonic()
-        if not any(other.busy for other in self._slots):
-            self._quiet.set()
+        self._settle(slot)
         if slot.unsaved >= LEAST_GROWTH and not self._closed:
             self._resting[slot.number] = asyncio.create_task(self._save_when_rested(slot))
+
+    def _settle(self, slot: SlotState) -> None:
+        slot.busy = False
+        if not any(other.busy for other in self._slots):
+            self._quiet.set()
 
     async def _prepare(self, slot: SlotState, choice: Choice, chain: Chain) -> Place:
         if choice.save:
@@ -197,7 +202,9 @@ class PrefixCache:
             if slot is taken or not slot.busy:
                 if slot.unsaved >= LEAST_LOSS:
                     await complete(self._save(slot))
-                slot.forget()
+                # Who came meanwhile knows what it holds, and the engine sees that it is taken.
+                if slot is taken or not slot.busy:
+                    slot.forget()
 
     async def _restore(self, slot: SlotState, name: str) -> bool:
         """Load an entry. A slot of which the engine refused it holds nothing that we know of."""
@@ -220,9 +227,9 @@ class PrefixCache:
         self.restored += 1
         return True
 
-    async def _read_base(self, slot: SlotState, chain: Chain, request: Mapping[str, Any]) -> None:
+    async def _read_base(self, slot: SlotState, chain: Chain, request: Mapping[str, Any]) -> bool:
         """Read system text and tools by themselves and save that, once for ever: every later conversation begins with
-        them, on models that have no way back in their state too."""
+        them, on models that have no way back in their state too. Whether the engine was still there after it."""
         try:
             prompts = [
                 await self._api.tokens_of({**request, "messages": [*request["messages"][: chain.base], other]})
@@ -236,6 +243,11 @@ class PrefixCache:
             await complete(self._save(slot, base=True))
         except _FAILURES as error:
             log.info("%s: its system text is not saved by itself: %s", self._model, error)
+            # Where nobody listens any more, it was gone before.
+            return isinstance(error, aiohttp.ClientConnectorError) or not isinstance(
+                error, aiohttp.ClientConnectionError
+            )
+        return True
 
     def _remember(self, slot: SlotState, chain: Chain, place: Place) -> None:
         prompt = place.reused + place.read
@@ -276,7 +288,7 @@ class PrefixCache:
             try:
                 await self._save(slot)
             finally:
-                slot.busy = False
+                self._settle(slot)
                 if task is not None:
                     self._saving.discard(task)
 
@@ -284,6 +296,7 @@ class PrefixCache:
         """Save what the slot holds. What fails is told once an hour."""
         part = self._store.new_part()
         self._parts.add(part)
+        held = slot.links
         began = time.monotonic()
         try:
             room = await asyncio.to_thread(self._store.room)
@@ -294,7 +307,7 @@ class PrefixCache:
             tokens, written = await self._api.save(slot.number, part.name)
             self._save_s = time.monotonic() - began
             self._bytes_a_token = written / max(tokens, 1)
-            links = {key: min(count, tokens) for key, count in slot.links.items()}
+            links = {key: min(count, tokens) for key, count in held.items()}
             await asyncio.to_thread(self._store.add, part, written, self._model, links, tokens, base=base)
         except _FAILURES as error:
             # Of an engine that is gone it is told elsewhere why.
@@ -308,8 +321,9 @@ class PrefixCache:
             return
         self._parts.discard(part)
         self.trouble = ""
-        slot.saved = slot.tokens = tokens
         self.saved += 1
+        if slot.links is held:
+            slot.saved = slot.tokens = tokens
 
 
 def _wants_several(request: Mapping[str, Any]) -> bool:
