@@ -21,7 +21,7 @@ from hearth.runtime.restarts import Restarts
 from hearth.runtime.seat import Seat, SeatState
 from hearth.runtime.supervisor import Supervisor
 from hearth.runtime.watch.watchdog import Watchdog
-from hearth.settings import EngineSettings, Settings
+from hearth.settings import EngineSettings, ForeignSettings, Settings
 from hearth.weights.hardware import Machine, describe_machine
 from hearth.weights.hardware.gpu import Gpu
 from hearth.weights.store import ModelCard
@@ -236,6 +236,23 @@ async def test_shared_memory_that_an_idle_model_holds_is_had_by_letting_it_go(pa
     await supervisor.ready("one", quiet)
     await supervisor.ready("two", quiet)
     assert [engine.state for engine in made] == [EngineState.STOPPED, EngineState.READY]
+    await supervisor.close()
+
+
+async def test_a_model_elsewhere_that_is_let_go_is_met_anew_by_who_waited(paths: Paths) -> None:
+    stable = Stable()
+    settings = Settings(engines={"there": ForeignSettings(kind="openai", url="http://127.0.0.1:9")})
+    supervisor = Supervisor(settings, paths, stable)
+    async with supervisor.lease("m@there", quiet):
+        unloading = Waiter(lambda tell: supervisor.unload("m@there", tell))
+        await unloading.waits.wait()
+        wants = Waiter(lambda tell: supervisor.ready("m@there", tell))
+        await wants.waits.wait()
+        # Nor does it hold up anybody who stands in line.
+        assert (await supervisor.ready("one", quiet)).card.name == "one"
+    await unloading.task
+    await wants.task
+    assert stable.names == ["m@there", "one", "m@there"]
     await supervisor.close()
 
 

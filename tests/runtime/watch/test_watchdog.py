@@ -16,7 +16,7 @@ from hearth.paths import Paths, resolve_paths
 from hearth.runtime.engine import Activity, EngineState
 from hearth.runtime.pretend import Answer, Fault, PretendEngine, Script
 from hearth.runtime.watch.diagnosis import MOST_KEPT, read_pulse, write_diagnosis
-from hearth.runtime.watch.vigil import Limits
+from hearth.runtime.watch.vigil import Limits, Pulse
 from hearth.runtime.watch.watchdog import GivenUp, Watchdog
 
 LIMITS = Limits().scaled(1 / 50)
@@ -76,6 +76,37 @@ async def test_an_engine_that_is_stuck_is_ended(fault: Fault, stream: bool) -> N
         assert "it computes nothing" in engine.cause
         # Who waits to be let in goes on, to the engine that comes after it.
         await asyncio.wait_for(watch.admitted(), 20)
+
+
+async def test_an_engine_that_tells_nonsense_of_its_slots_is_watched_all_the_same() -> None:
+    class Babbling(PretendEngine):
+        async def look(self) -> Activity | None:
+            raise ValueError("slot one point two")
+
+    engine = Babbling(Script((Answer(text="a long answer", fault=Fault.FREEZE),)))
+    async with watched(engine) as watch:
+        with pytest.raises(aiohttp.ClientError):
+            await ask(engine, watch)
+        assert "it computes nothing" in engine.cause
+
+
+async def test_nobody_waits_to_be_let_in_when_the_watch_itself_fails() -> None:
+    class Unreadable(PretendEngine):
+        readable = True
+
+        def pulse(self) -> Pulse | None:
+            if not self.readable:
+                raise RuntimeError("no pulse can be read")
+            return super().pulse()
+
+    engine = Unreadable(Script((Answer(text="a long answer", fault=Fault.FREEZE),)))
+    async with watched(engine) as watch:
+        asking = asyncio.create_task(ask(engine, watch))
+        await until(lambda: not watch.admitting)
+        engine.readable = False
+        await asyncio.wait_for(watch.admitted(), 20)
+        asking.cancel()
+        await asyncio.wait([asking])
 
 
 async def test_what_it_was_at_is_kept_for_the_owner_without_a_word_of_anybody() -> None:
