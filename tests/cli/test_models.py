@@ -9,7 +9,7 @@ import pytest
 
 from gguf_models import write_llama
 from hearth.cli.main import main
-from hearth.cli.models.text import size_text
+from hearth.cli.models.text import size_text, table
 from hearth.weights.store import PILOT_FILE
 
 
@@ -75,3 +75,15 @@ def test_a_part_in_the_place_of_another_is_not_shown_as_a_model(home: Path, caps
     assert main(["models", "show", "split"]) == 4
     shown = capsys.readouterr()
     assert (f"{second} is part 3 of" in shown.err, shown.out) == (True, "")
+
+
+def test_a_small_model_has_some_parameters(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "data" / "models"
+    folder.mkdir(parents=True)
+    write_llama(folder / "tiny.gguf")
+    assert main(["models", "show", "tiny"]) == 0
+    assert "llama, 0.10 million parameters" in capsys.readouterr().out
+
+
+def test_columns_are_those_of_the_terminal() -> None:
+    assert table([("模型", "1"), ("model", "2")]) == ["模型   1", "model  2"]

@@ -248,3 +248,14 @@ def test_a_loose_model_is_removed_with_its_parts_and_a_link_without_its_file(tmp
     assert (removed.freed_bytes, removed.kept_bytes) == (0, 7)
     assert (tmp_path / "elsewhere.gguf").exists()
     assert [card.name for card in store.cards()] == ["pilot"]
+
+
+def test_an_error_names_no_more_models_than_can_be_read(tmp_path: Path, pilot: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir(exist_ok=True)
+    for number in range(40):
+        (folder / f"m{number:02}.gguf").write_bytes(b"x")
+    with pytest.raises(ModelUnavailable) as caught:
+        Store(folder, pilot).resolve("nothing")
+    assert caught.value.fix.startswith("there are 41: pilot, m00, ")
+    assert caught.value.fix.endswith("m10 and others: hearth models list")

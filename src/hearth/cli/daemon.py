@@ -65,7 +65,7 @@ def _status(paths: Paths, *, as_json: bool) -> int:
     if answer.status != 200:
         raise DaemonUnavailable(f"the daemon answers HTTP {answer.status}", "run: hearth stop")
     if as_json:
-        print(msgspec.json.encode({"running": True, **answer.data}).decode())
+        print(msgspec.json.encode({"running": True, **answer.data, "build": active_build(paths).name}).decode())
     else:
         print("\n".join(describe(answer.data, time.time(), active_build(paths))))
     return 0

@@ -10,6 +10,9 @@ from shlex import quote
 from hearth.errors import ModelUnavailable
 from hearth.weights.manifest import PART, Manifest, StoredFile
 
+MOST_NAMED = 12
+"""Models that an error names."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -107,7 +110,9 @@ def measure(path: Path) -> tuple[int, int]:
 
 def known_names(cards: Sequence[ModelCard], models: Path) -> str:
     """What to do about a name that is not known."""
-    names = ", ".join(card.name for card in cards)
+    names = ", ".join(card.name for card in cards[:MOST_NAMED])
+    if len(cards) > MOST_NAMED:
+        return f"there are {len(cards)}: {names} and others: hearth models list"
     return f"there are: {names}" if names else f"put a .gguf file into {models}"
 
 

@@ -146,7 +146,7 @@ def _described(portrait: Portrait, context: int, *, loaded: bool) -> list[tuple[
     sampling = ", ".join(f"{name} {value:g}" for name, value in portrait.sampling.items())
     native = f"{portrait.native_context:,} tokens" if portrait.native_context else "unknown"
     return [
-        ("kind", f"{portrait.architecture}, {portrait.parameters / 1e9:.2f} billion parameters"),
+        ("kind", f"{portrait.architecture}, {_parameters_text(portrait.parameters)}"),
         ("quantisation", " with ".join((portrait.kinds[0], ", ".join(portrait.kinds[1:]))).removesuffix(" with ")),
         ("context", f"{native} native; {chosen}"),
         ("KV cache", kv),
@@ -159,6 +159,10 @@ def _described(portrait: Portrait, context: int, *, loaded: bool) -> list[tuple[
         ("sampling", sampling or "unknown"),
         ("licence", portrait.licence or "unknown"),
     ]
+
+
+def _parameters_text(count: int) -> str:
+    return f"{count / 1e9:.2f} billion parameters" if count >= 1e8 else f"{count / 1e6:.2f} million parameters"
 
 
 def _used(usage: Usage) -> list[tuple[str, str]]:
