@@ -15,10 +15,6 @@ class Line:
     def __init__(self) -> None:
         self._waiting: list[asyncio.Event] = []
 
-    def __len__(self) -> int:
-        """Those who wait, and who is served."""
-        return len(self._waiting)
-
     @asynccontextmanager
     async def turn(self, tell: Callable[[int], None]) -> AsyncIterator[None]:
         """One's turn lasts while the context is open. ``tell`` hears each second how many are before one; a caller who

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -355,12 +356,11 @@ class Supervisor:
 
     async def _unload_the_unused(self) -> None:
         """Look round for ever."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(self._idle_unload_s / 4, _SLOWEST_ROUND_S))
             pinned = self._pins.read()
             for seat in list(self._seats.values()):
-                unused = loop.time() - seat.used_at >= self._idle_unload_s
+                unused = time.monotonic() - seat.used_at >= self._idle_unload_s
                 if seat.state is SeatState.READY and unused and seat.name not in pinned:
                     log.info("%s: unloaded, nobody asked for it for %.0f s", seat.name, self._idle_unload_s)
                     await self._end(seat)

@@ -121,7 +121,7 @@ class PrefixCache:
                 if reuses and match is None and self._is_new_base(slot, chain):
                     place.broke_off = not await self._read_base(slot, chain, request)
                 yield place
-                self._remember(slot, chain, place)
+                await self._remember(slot, chain, place)
             except BaseException:
                 if place is not None:
                     self._doubt(slot, chain)
@@ -249,7 +249,7 @@ class PrefixCache:
             )
         return True
 
-    def _remember(self, slot: SlotState, chain: Chain, place: Place) -> None:
+    async def _remember(self, slot: SlotState, chain: Chain, place: Place) -> None:
         prompt = place.reused + place.read
         if not prompt:
             self._doubt(slot, chain)
@@ -259,7 +259,7 @@ class PrefixCache:
                 "%s: a saved state of %d tokens gave %d and is dropped", self._model, place.promised, place.reused
             )
             self._store.damaged += 1
-            self._store.drop(place.entry)
+            await complete(asyncio.to_thread(self._store.drop, place.entry))
         kept = slot.saved if slot.last_key in chain.keys else 0
         slot.hold(measure_links(chain, slot.links, prompt), prompt + place.made, min(kept, prompt))
 
