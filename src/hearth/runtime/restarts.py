@@ -53,7 +53,8 @@ class Restarts:
         hopeless = len(recent) >= MOST_FAILURES
         wait = LONGEST_WAIT_S if hopeless else min(FIRST_WAIT_S * 2 ** (len(recent) - 1), LONGEST_WAIT_S)
         left = recent[-1] + wait - self._clock()
-        return Pause(left, len(recent), history.cause, hopeless) if left > 0 else None
+        # Rounding may make it a little more than the whole.
+        return Pause(min(left, wait), len(recent), history.cause, hopeless) if left > 0 else None
 
     def _recent(self, history: _History) -> list[float]:
         return [at for at in history.failed_at if self._clock() - at < WINDOW_S]

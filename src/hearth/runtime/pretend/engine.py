@@ -141,6 +141,8 @@ class PretendEngine:
                 self._listen.chmod(0o600)
             else:
                 await web.TCPSite(runner, "127.0.0.1", self._listen).start()
+                if self._runner is not runner:
+                    raise EngineFailed("the pretending engine was ended while it began to listen")
                 self._endpoint = Endpoint(None, f"http://127.0.0.1:{runner.addresses[0][1]}", self._api_key)
         except OSError as error:
             await self._close()
