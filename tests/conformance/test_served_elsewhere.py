@@ -92,6 +92,9 @@ async def test_a_model_or_server_that_is_not_there_is_told_and_its_return_notice
             status, told = await ask("/v1/chat/completions", chat("b@home"))
             assert status in (404, 503)
             assert "b" in told["error"]["message"]
+            # What is not there is no engine of ours, however many names a client makes up.
+            _, status_page = await ask("/hearth/status")
+            assert status_page["engines"] == []
             assert (await ask("/v1/chat/completions", chat("a@home")))[0] == 200
             await ollama.stop()
             status, told = await ask("/v1/chat/completions", chat("a@home"))

@@ -102,7 +102,7 @@ async def test_comments_keep_a_stream_alive_while_the_engine_loads(start: Start)
     body = await answer.read()
     comments = [line for line in body.split(b"\n\n") if line.startswith(b":")]
     assert len(comments) >= 2
-    assert comments[1].startswith(b": loading small ")
+    assert comments[1].startswith(b": loading small")
     assert text(body) == "Done."
 
 

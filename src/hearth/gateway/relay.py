@@ -82,7 +82,9 @@ class Relay:
         """Until an engine has answered."""
 
         def tell(progress: LoadProgress) -> None:
-            exchange.waiting_for = f"{progress.phase} {progress.model} {progress.elapsed_s:.0f} s {progress.detail}"
+            # The first word is the phase: clients tell waiting from loading by it.
+            since = f" {progress.elapsed_s:.0f} s" if progress.elapsed_s >= 1 else ""
+            exchange.waiting_for = f"{progress.phase} {progress.model}{since} · {progress.detail}".rstrip(" ·")
 
         asked = 0
         while True:

@@ -19,15 +19,14 @@ from hearth.paths import Paths
 from hearth.runtime.admission import Admission, Plan, Scale
 from hearth.runtime.engine import Engine, LoadProgress, Tell
 from hearth.runtime.engines import Engines
-from hearth.runtime.kv.cache import PrefixCache
-from hearth.runtime.kv.store import KvStore
+from hearth.runtime.kv.caches import Caches
 from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
 from hearth.runtime.line import Line
 from hearth.runtime.llama.probe import Probe
 from hearth.runtime.restarts import Restarts
 from hearth.runtime.scheduler import Bytes, Fit, Refuse, Wait, decide
 from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
-from hearth.runtime.watch.watchdog import Watchdog, open_watchdog
+from hearth.runtime.watch.watchdog import open_watchdog
 from hearth.settings import Settings
 from hearth.weights.hardware import Machine
 from hearth.weights.pins import Pins
@@ -63,8 +62,7 @@ class Supervisor:
         self._engines = Engines(settings, paths, self._store)
         self._make_engine = make_engine or self._engines.make
         self._pins = Pins(paths.models)
-        self._kv = settings.kv
-        self._kv_store = KvStore(paths.kv, int(settings.kv.quota_gib * (1 << 30)))
+        self._caches = Caches(settings.kv, paths.kv)
         self._admission = Admission(
             settings.engine,
             self._store,
@@ -133,6 +131,9 @@ class Supervisor:
                 return
             finally:
                 seat.leave()
+                if seat.state is SeatState.FAILED and not seat.users and self._engines.is_foreign(card):
+                    # Names of models elsewhere come from outside: what is not there is not kept in the status.
+                    await self._end(seat)
 
     async def unload(self, name: str, tell: Tell) -> None:
         """Unload a model once nobody uses it; nobody more is let in meanwhile. Raises ModelUnavailable when it is not
@@ -337,7 +338,7 @@ class Supervisor:
 
     def _begin(self, engine: Engine, plan: Plan | None, held: Bytes) -> Seat:
         """The load begins, with one user."""
-        seat = Seat(engine, plan, held, self._open_cache, self._open_watch, self._note_failure)
+        seat = Seat(engine, plan, held, self._caches.open, self._open_watch, self._note_failure)
         self._seats[seat.name] = seat
         seat.take()
         if self._idle_unload_s and self._rounds is None:
@@ -367,17 +368,6 @@ class Supervisor:
 
     def _note_failure(self, engine: Engine) -> None:
         self._restarts.note(engine.card, engine.cause)
-
-    async def _open_cache(self, engine: Engine, watch: Watchdog) -> PrefixCache | None:
-        """The cache of an engine that is ready; None when it saves no state, or the owner or the disk forbids it."""
-        if not self._kv.enabled or not engine.kv_state:
-            return None
-        try:
-            await asyncio.to_thread(self._kv_store.open)
-        except OSError as error:
-            log.warning("KV state is not saved: %s: %s", self._kv_store.folder, error.strerror or error)
-            return None
-        return PrefixCache(engine, self._kv_store, rest_s=self._kv.rest_s, follow=watch.follow)
 
 
 def _tell_place(name: str, tell: Tell, before: int) -> None:
