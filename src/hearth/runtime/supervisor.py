@@ -350,6 +350,8 @@ class Supervisor:
         ending = seat.end()
         ending.add_done_callback(lambda _task: self._forget(seat))
         await asyncio.shield(ending)
+        # Of a task that has ended nobody is called back, nor anybody else let run, before this returns.
+        self._forget(seat)
 
     def _forget(self, seat: Seat) -> None:
         if self._seats.get(seat.name) is seat:
