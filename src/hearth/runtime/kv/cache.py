@@ -21,9 +21,10 @@ import aiohttp
 
 from hearth.runtime.completion import complete
 from hearth.runtime.engine import Engine
+from hearth.runtime.engine_http import Refused
 from hearth.runtime.kv.chain import Chain, measure_links, read_chain
 from hearth.runtime.kv.placement import LEAST_GROWTH, LEAST_LOSS, Choice, SlotState, choose
-from hearth.runtime.kv.slot_api import SlotApi, SlotRefused
+from hearth.runtime.kv.slot_api import SlotApi
 from hearth.runtime.kv.store import KvStore
 
 REST_PER_SAVE = 20.0
@@ -35,7 +36,7 @@ LEAST_BASE_BYTES = 1024
 KEPT_PROMISE = 0.5
 """Share of the promised tokens that must be reused; below, the entry is thrown away. Less than all is no fault of it: a
 client that changes the last answer makes a model with a recurrent state go back to a checkpoint."""
-_FAILURES = (SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
+_FAILURES = (Refused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 log = logging.getLogger("hearth.runtime")
 
@@ -218,7 +219,7 @@ class PrefixCache:
             if not self._store.path_of(name).exists():
                 self._store.forget(name)
             # An engine that is gone or slow says nothing against the entry; one that broke off over it does.
-            elif isinstance(error, SlotRefused | aiohttp.ServerDisconnectedError):
+            elif isinstance(error, Refused | aiohttp.ServerDisconnectedError):
                 log.warning("%s: a saved state cannot be restored and is dropped: %s", self._model, error)
                 self._store.damaged += 1
                 await asyncio.to_thread(self._store.drop, name)

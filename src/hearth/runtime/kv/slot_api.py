@@ -8,23 +8,18 @@ from typing import Any
 import aiohttp
 
 from hearth.runtime.engine import Endpoint
+from hearth.runtime.engine_http import EngineHttp, Refused
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=10.0)
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
 
 
-class SlotRefused(Exception):
-    """The engine did not do it; the message is its own."""
-
-
 class SlotApi:
-    """The slots of one engine. Every call raises SlotRefused, aiohttp.ClientError, TimeoutError or OSError."""
+    """The slots of one engine. Every call raises Refused, aiohttp.ClientError, TimeoutError or OSError."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Nothing is sent yet."""
-        self._endpoint = endpoint
-        self._session: aiohttp.ClientSession | None = None
-        self._closed = False
+        self._http = EngineHttp(endpoint, _TIMEOUT)
 
     async def save(self, slot: int, file_name: str) -> tuple[int, int]:
         """Write what the slot holds into the engine's folder of slots: tokens, and bytes written."""
@@ -49,35 +44,10 @@ class SlotApi:
 
     async def close(self) -> None:
         """Close its connections. What is asked later is refused."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._http.close()
 
-    async def _post(self, path: str, body: Any, timeout: aiohttp.ClientTimeout = _TIMEOUT) -> dict[str, Any]:
-        if self._closed:
-            raise ConnectionError("the engine was let go of")
-        if self._session is None:
-            socket = self._endpoint.socket
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(str(socket), force_close=True)
-                if socket
-                else aiohttp.TCPConnector(force_close=True),
-                headers={"Authorization": f"Bearer {self._endpoint.api_key}"},
-                trust_env=False,
-            )
-        async with self._session.post(self._endpoint.url + path, json=body, timeout=timeout) as response:
-            try:
-                answer = await response.json()
-            except ValueError as error:
-                raise SlotRefused(f"{path.partition('?')[0]} gave HTTP {response.status} and no JSON") from error
-            if response.status != 200:
-                raise SlotRefused(_message(answer) or f"HTTP {response.status}")
-            if not isinstance(answer, dict):
-                raise SlotRefused(f"{path.partition('?')[0]} did not answer with an object")
-            return answer
-
-
-def _message(answer: object) -> str:
-    error = answer.get("error") if isinstance(answer, dict) else None
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
+    async def _post(self, path: str, body: object, timeout: aiohttp.ClientTimeout = _TIMEOUT) -> dict[str, Any]:
+        answer = await self._http.post(path, body, timeout)
+        if not isinstance(answer, dict):
+            raise Refused(f"{path.partition('?')[0]} did not answer with an object")
+        return answer

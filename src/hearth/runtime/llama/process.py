@@ -21,9 +21,10 @@ from hearth.errors import EngineFailed, HearthError
 from hearth.paths import Paths
 from hearth.runtime.dialect import Dialect, LlamaServer
 from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
-from hearth.runtime.kv.slot_api import SlotApi, SlotRefused
+from hearth.runtime.engine_http import Refused
+from hearth.runtime.kv.slot_api import SlotApi
 from hearth.runtime.launch import Launch
-from hearth.runtime.llama.api import LlamaApi, Refused
+from hearth.runtime.llama.api import LlamaApi
 from hearth.runtime.llama.loadlog import load_error
 from hearth.runtime.llama.loadstage import held_bytes, load_stage
 from hearth.runtime.process import Process, describe_exit, is_alive, resident_bytes
@@ -37,7 +38,7 @@ _FIRST_POLL_S = 0.02
 _SLOWEST_POLL_S = 0.1
 _LAST_WORDS_S = 1.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-_FAILURES = (Refused, SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
+_FAILURES = (Refused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 
 class LlamaProcess(ABC):
@@ -280,7 +281,7 @@ class LlamaProcess(ABC):
         try:
             try:
                 await states.save(number, part.name)
-            except SlotRefused:
+            except Refused:
                 # A full disk, most often: no fault of an engine that answers, and no reason to lose a conversation.
                 return
             await api.decode_one(number)

@@ -16,7 +16,8 @@ from aiohttp import web
 from hearth.errors import EngineFailed, HearthError, OutOfMemory
 from hearth.runtime.dialect import Dialect, LlamaServer
 from hearth.runtime.engine import Activity, Endpoint, EngineState, LoadProgress, Tell
-from hearth.runtime.llama.api import LlamaApi, Refused
+from hearth.runtime.engine_http import Refused
+from hearth.runtime.llama.api import LlamaApi
 from hearth.runtime.pretend.core import Core
 from hearth.runtime.pretend.script import Load, Script
 from hearth.runtime.pretend.server import PretendServer

@@ -14,7 +14,8 @@ import aiohttp
 
 from hearth.errors import EngineFailed
 from hearth.runtime.engine import Endpoint, Engine
-from hearth.runtime.kv.slot_api import SlotApi, SlotRefused
+from hearth.runtime.engine_http import Refused
+from hearth.runtime.kv.slot_api import SlotApi
 from hearth.runtime.speed.sizes import MESSAGE
 from hearth.runtime.speed.texts import SAMPLE, random_tokens, repeating_request
 
@@ -25,7 +26,7 @@ _LEAST_SPAN_S = 1e-6
 _KEPT = 0.9
 """Share of a restored prompt that must not have been read again, else it counts as not restored."""
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
-_FAILURES = (SlotRefused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
+_FAILURES = (Refused, aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Gauge:
             await self._slots.restore(SLOT, file.name)
             last = await self.work([*held, *self.tokens(MESSAGE, f"{seed}-restored")], 1)
             restored_s = time.monotonic() - began
-        except SlotRefused:
+        except Refused:
             return Waits(cold.wall_s, warm.wall_s, None)
         except _FAILURES as error:
             raise self._failure(str(error)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hearth.runtime.dialect import Untranslatable
+from hearth.runtime.foreign.dialects.fields import read_request
 from hearth.runtime.foreign.dialects.refusals import error_event
 
 LARGEST_LINE = 16 << 20
@@ -67,7 +69,18 @@ class Events:
 class Stream:
     """The common part of a translated stream: after an error nothing more is said, so that it stays the last word."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: bytes, context: int) -> None:
+        """``asked`` is the client's request; what cannot be read of it was refused before. ``context`` in tokens."""
+        try:
+            request = read_request(asked)
+        except Untranslatable:
+            request = {}
+        options = request.get("stream_options")
+        self._wants_usage = bool(options.get("include_usage")) if isinstance(options, dict) else False
+        self._only_one = request.get("parallel_tool_calls") is False
+        self._model = request.get("model")
+        self._asked = asked
+        self._context = context
         self._broken = False
 
     def _break(self, event: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from hearth.runtime.dialect import CHAT_PATH, LlamaServer, Translation, Untranslatable
+from hearth.runtime.dialect import CHAT_PATH, LlamaServer, Translation
 from hearth.runtime.foreign.dialects.calls import Calls
 from hearth.runtime.foreign.dialects.fields import (
     DROPPED,
@@ -92,17 +92,7 @@ class OpenAIAnswer(Stream):
     """One answer on its way back. It is a ``Translation``: see there."""
 
     def __init__(self, asked: bytes, context: int) -> None:
-        super().__init__()
-        try:
-            request = read_request(asked)
-        except Untranslatable:
-            request = {}
-        options = request.get("stream_options")
-        self._wants_usage = bool(options.get("include_usage")) if isinstance(options, dict) else False
-        self._only_one = request.get("parallel_tool_calls") is False
-        self._model = request.get("model")
-        self._asked = asked
-        self._context = context
+        super().__init__(asked, context)
         self._events = Events()
         self._calls: dict[object, Calls] = {}
         self._usage: Json | None = None
