@@ -11,6 +11,7 @@ from hearth.events import (
     Finished,
     Progress,
     Reasoning,
+    Rewritten,
     SessionStarted,
     Text,
     ToolCalled,
@@ -31,6 +32,11 @@ EXAMPLES: list[tuple[Event, str]] = [
         '{"type": "progress", "phase": "prefill", "done": 10, "total": 40, "eta_s": 1.5, "note": ""}',
     ),
     (Text("hi"), '{"type": "text", "text": "hi"}'),
+    (
+        Rewritten("mask", 900, 500, 0.1, 2.5, "old results"),
+        '{"type": "rewrite", "kind": "mask", "before": 900, "after": 500, "seconds": 0.1, "read_s": 2.5, '
+        '"note": "old results"}',
+    ),
     (Reasoning("hm"), '{"type": "reasoning", "text": "hm"}'),
     (
         ToolCalled("1", "read", '{"path":"a"}', "a"),

@@ -2,7 +2,8 @@
 
 Order within a turn: ``SessionStarted`` first; then for each step any number of ``Progress``, ``Reasoning`` and
 ``Text``, at most one ``UsageReported``, then a ``ToolCalled`` and its ``ToolReturned`` for each call; ``Failed``
-only directly before ``Finished``; ``Finished`` is last and comes exactly once.
+only directly before ``Finished``; ``Finished`` is last and comes exactly once. ``Rewritten`` comes between steps. What
+was told as ``Text`` or ``Reasoning`` before a ``Progress`` in phase ``resample`` does not count: it is asked again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, ClassVar, Literal
 from hearth.messages import Usage
 
 Status = Literal["completed", "stopped", "failed"]
-Phase = Literal["starting", "loading", "queued", "prefill"]
+Phase = Literal["starting", "loading", "queued", "prefill", "resample", "compaction"]
+Rewrite = Literal["compaction", "mask", "restart", "retry", "undo", "redo"]
+"""Why what was sent is no longer what will be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,20 @@ class UsageReported:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The history was rewritten, which is the only thing that makes the engine read it again. Tokens before and after,
+    and how many seconds it took to make and will about take to read; ``note`` says for a person what was left out."""
+
+    type: ClassVar[str] = "rewrite"
+    kind: Rewrite
+    before: int
+    after: int
+    seconds: float = 0.0
+    read_s: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The turn cannot go on. ``source`` says who failed: gateway, engine, agent; ``partial`` is the text so far."""
 
@@ -113,7 +130,18 @@ class Finished:
     session: str
 
 
-Event = SessionStarted | Progress | Text | Reasoning | ToolCalled | ToolReturned | UsageReported | Failed | Finished
+Event = (
+    SessionStarted
+    | Progress
+    | Text
+    | Reasoning
+    | ToolCalled
+    | ToolReturned
+    | UsageReported
+    | Rewritten
+    | Failed
+    | Finished
+)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

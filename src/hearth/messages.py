@@ -14,11 +14,15 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call that a model made. ``arguments`` is the JSON text exactly as the engine gave it."""
+    """One call that a model made. ``arguments`` is the JSON text exactly as the engine gave it.
+
+    ``refusal`` says why it must not run, for the model to read; it is empty for all others, and never sent.
+    """
 
     id: str
     name: str
     arguments: str
+    refusal: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """The call as the OpenAI dialect writes it."""
@@ -33,17 +37,18 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. ``tool_call_id`` is set on tool results only."""
+    """One message of a conversation. ``tool_call_id`` is set on tool results only; ``images`` are ``data:`` URLs."""
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     reasoning: str = ""
+    images: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """The message as the OpenAI dialect writes it; reasoning goes back as ``reasoning_content``."""
-        wire: dict[str, Any] = {"role": self.role, "content": self.content}
+        wire: dict[str, Any] = {"role": self.role, "content": self._content()}
         if self.reasoning:
             wire["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -57,11 +62,18 @@ class Message:
         """Read a message from the OpenAI dialect; raises KeyError or TypeError if it is none."""
         return Message(
             role=wire["role"],
-            content=wire.get("content") or "",
+            content=_text(wire.get("content") or ""),
             tool_calls=tuple(ToolCall.from_wire(call) for call in wire.get("tool_calls", ())),
             tool_call_id=wire.get("tool_call_id", ""),
             reasoning=wire.get("reasoning_content", ""),
+            images=_images(wire.get("content")),
         )
+
+    def _content(self) -> str | list[dict[str, Any]]:
+        if not self.images:
+            return self.content
+        pictures = [{"type": "image_url", "image_url": {"url": url}} for url in self.images]
+        return [{"type": "text", "text": self.content}, *pictures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +100,14 @@ class Usage:
     generated: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _images(content: object) -> tuple[str, ...]:
+    parts = content if isinstance(content, list) else ()
+    return tuple(part["image_url"]["url"] for part in parts if part["type"] == "image_url")

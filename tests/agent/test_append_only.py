@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hearth.agent.approval import Gate
 from hearth.agent.assemble import make_toolbox
-from hearth.agent.context import Frame
+from hearth.agent.frame import Frame
 from hearth.agent.session import Session
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript
 from hearth.events import Finished, Text, ToolCalled

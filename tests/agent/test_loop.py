@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from hearth.agent import loop
-from hearth.agent.context import Frame
+from hearth.agent.context import Context
+from hearth.agent.frame import Frame
 from hearth.agent.loop import CUT_NOTE, INTERRUPTED, MOST_CUTS, NOT_RUN, Turn, run_turn
+from hearth.agent.session import Trusting
 from hearth.agent.transcript import Transcript, create_transcript
 from hearth.events import Event, Progress, Text, ToolCalled, ToolReturned, UsageReported
 from hearth.llm.answer import Failed, ModelEvent, PrefillProgress, Truncated, Waiting
@@ -47,7 +49,7 @@ async def play(
 ) -> tuple[Turn, list[Event], Desk, ScriptedModel]:
     model, desk, turn, seen = ScriptedModel(lines), Desk(), Turn(), list[Event]()
     history.begin_turn("go")
-    await run_turn(model, desk, history, seen.append, max_steps, turn)
+    await run_turn(model, desk, Context(history), Trusting(), seen.append, max_steps, turn)
     return turn, seen, desk, model
 
 
@@ -105,7 +107,13 @@ async def test_a_call_is_noted_before_it_runs_and_its_result_after(history: Tran
 
     history.begin_turn("go")
     await run_turn(
-        ScriptedModel([call("read", "{}"), call("read", "{}"), say("")]), Witness(), history, print, 9, Turn()
+        ScriptedModel([call("read", "{}"), call("read", "{}"), say("")]),
+        Witness(),
+        Context(history),
+        Trusting(),
+        print,
+        9,
+        Turn(),
     )
     assert [kind[-3:] for kind in kinds] == [["usage", "message", "call"]] * 2
     assert kinds[1].count("result") == 1
@@ -136,7 +144,7 @@ async def test_cancelled_in_a_tool_every_call_has_a_result(history: Transcript) 
     calls = tuple(ToolCall(f"c{number}", name, "{}") for number, name in enumerate(("read", "hang", "read")))
     model, desk, turn, seen = ScriptedModel([Message("assistant", "", calls)]), Desk(), Turn(), list[Event]()
     history.begin_turn("go")
-    task = asyncio.create_task(run_turn(model, desk, history, seen.append, 10, turn))
+    task = asyncio.create_task(run_turn(model, desk, Context(history), Trusting(), seen.append, 10, turn))
     await desk.hangs.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -149,7 +157,7 @@ async def test_cancelled_in_a_tool_every_call_has_a_result(history: Transcript) 
 async def test_cancelled_while_the_model_speaks_the_history_is_whole(history: Transcript) -> None:
     model, turn, seen = ScriptedModel([Stall("I am abo")]), Turn(), asyncio.Queue[Event]()
     history.begin_turn("go")
-    task = asyncio.create_task(run_turn(model, Desk(), history, seen.put_nowait, 10, turn))
+    task = asyncio.create_task(run_turn(model, Desk(), Context(history), Trusting(), seen.put_nowait, 10, turn))
     assert await seen.get() == Text("I am abo")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -167,7 +175,7 @@ async def test_waiting_and_prefill_are_told(history: Transcript) -> None:
 
     turn, seen = Turn(), list[Event]()
     history.begin_turn("go")
-    await run_turn(Slow(), Desk(), history, seen.append, 10, turn)
+    await run_turn(Slow(), Desk(), Context(history), Trusting(), seen.append, 10, turn)
     assert seen == [Progress("loading", note="loading pilot 2 s"), Progress("prefill", 600, 1000, 2.0)]
     assert turn.failure
     assert "final event" in turn.failure.message

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hearth.agent.approval import Gate
-from hearth.agent.context import Frame
+from hearth.agent.frame import Frame
 from hearth.agent.session import Session
 from hearth.agent.transcript import create_transcript, open_transcript
 from hearth.errors import StateError

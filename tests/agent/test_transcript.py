@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hearth.agent.context import Frame
+from hearth.agent.frame import Frame
 from hearth.agent.transcript import (
     NO_ANSWER,
     NOT_RUN,

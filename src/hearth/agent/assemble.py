@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from hearth.agent.approval import LOOKING, Ask, Gate, Mode
-from hearth.agent.context import Frame, system_text
+from hearth.agent.facts import system_text
+from hearth.agent.frame import Frame
 from hearth.agent.session import Session
 from hearth.agent.transcript import (
     Transcript,

@@ -1,112 +1,35 @@
-"""What a session tells its model before the first prompt. Everything that varies is frozen here, once.
-
-The frame goes into the transcript; a resumed session takes it from there, never from newer code: only so are its
-requests a continuation of the earlier ones, byte for byte.
-"""
+"""The history that the loop asks from: what was said so far, kept within the model's window."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
-from typing import Any
-
-import msgspec
-
-from hearth.errors import WorkspaceError
-from hearth.llm.profile import Profile
+from hearth.agent.transcript import Transcript
 from hearth.llm.request import Request
-from hearth.messages import Message, ToolSpec
-from hearth.sandbox.command import Shell
-from hearth.workspace.files import Workspace
-
-GUIDES = ("AGENTS.md", "CLAUDE.md")
-"""The project's word to agents; the first one that is there."""
-LONGEST_GUIDE = 8_000
-"""Characters of it."""
-MOST_STATUS_LINES = 20
-GIT_LIMIT_S = 3.0
-# A repository's own configuration must not start programs only because we look: fsmonitor and hooks would.
-GIT_STATUS = (
-    "git --no-optional-locks -c core.fsmonitor=false -c core.hooksPath=/dev/null status --short --branch 2>/dev/null"
-    f" | head -n {MOST_STATUS_LINES + 2}"
-)
+from hearth.messages import Message, ToolCall, Usage
+from hearth.tools.tool import ToolResult
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What stays the same in every request of a session."""
+class Context:
+    """A transcript that fits its window."""
 
-    session: str
-    directory: str
-    model: str
-    profile: str
-    system: str
-    tools: tuple[ToolSpec, ...]
-    sampling: dict[str, Any]
-    max_tokens: int
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
 
-    def request(self, messages: list[Message]) -> Request:
-        """The request that holds these messages after the system text."""
-        whole = (Message("system", self.system), *messages)
-        return Request(self.session, self.model, self.sampling, self.max_tokens, self.tools, whole)
+    async def prepare(self) -> Request:
+        """The next request: everything said so far, after it was shrunk if it had to be."""
+        return self._transcript.request()
 
-    def to_record(self) -> dict[str, Any]:
-        """The frame as the transcript keeps it."""
-        return {
-            "session": self.session,
-            "directory": self.directory,
-            "model": self.model,
-            "profile": self.profile,
-            "sampling": self.sampling,
-            "max_tokens": self.max_tokens,
-            "system": self.system,
-            "tools": [
-                {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-                for tool in self.tools
-            ],
-        }
+    def add(self, message: Message) -> None:
+        """Append a message of the model or the user."""
+        self._transcript.add(message)
 
-    @staticmethod
-    def from_record(record: dict[str, Any]) -> Frame:
-        """Read a frame from the transcript; raises msgspec.ValidationError if it is none."""
-        return msgspec.convert(record, Frame)
+    def begin_call(self, call: ToolCall) -> None:
+        """Note that a call is about to run."""
+        self._transcript.begin_call(call)
 
+    def end_call(self, call: ToolCall, result: ToolResult, seconds: float) -> None:
+        """Append a call's result."""
+        self._transcript.end_call(call, result, seconds)
 
-async def system_text(profile: Profile, directory: Path, shell: Shell, today: date) -> str:
-    """The system text: the profile's, and the session's facts where the profile wants them."""
-    if not profile.facts:
-        return profile.system
-    facts = [f"Folder: {directory}", f"Date: {today.isoformat()}", f"Git: {await _git_facts(directory, shell)}"]
-    return "\n".join([profile.system, "", *facts, *_guide(directory)])
-
-
-async def _git_facts(directory: Path, shell: Shell) -> str:
-    if not any((folder / ".git").exists() for folder in (directory, *directory.parents)):
-        return "not a git repository"
-    try:
-        result = await shell.run(GIT_STATUS, GIT_LIMIT_S)
-    except OSError:
-        return "unknown"
-    head, *changes = result.output.rstrip().splitlines() or [""]
-    if result.timed_out or not head.startswith("## "):
-        return "unknown"
-    branch = head.removeprefix("## ").removeprefix("No commits yet on ").split("...")[0]
-    if not changes:
-        return f"branch {branch}, clean"
-    shown = changes[:MOST_STATUS_LINES]
-    more = ["…"] if len(changes) > len(shown) else []
-    return "\n".join([f"branch {branch}, changed:", *shown, *more])
-
-
-def _guide(directory: Path) -> list[str]:
-    workspace = Workspace(directory)
-    for name in GUIDES:
-        try:
-            text = workspace.read_text(name).strip()
-        except WorkspaceError:
-            continue
-        if len(text) > LONGEST_GUIDE:
-            text = f"{text[:LONGEST_GUIDE]}\n[{name} goes on: read it for more]"
-        return ["", f"{name} of this project:", text]
-    return []
+    def add_usage(self, usage: Usage) -> None:
+        """Note what a step cost."""
+        self._transcript.add_usage(usage)

@@ -21,6 +21,7 @@ from hearth.llm.answer import (
     Model,
     PrefillProgress,
     ReasoningDelta,
+    Resampled,
     TextDelta,
     Truncated,
     Waiting,
@@ -55,11 +56,11 @@ class Tools(Protocol):
 
 
 class History(Protocol):
-    """What was said so far. It only grows; each method returns when its change would outlive this process, those of a
-    call when it would outlive a loss of power."""
+    """What was said so far. It only grows, but for what ``prepare`` tells of as an event; each method returns when its
+    change would outlive this process, those of a call when it would outlive a loss of power."""
 
-    def request(self) -> Request:
-        """The next request: everything said so far."""
+    async def prepare(self) -> Request:
+        """The next request: everything said so far, made to fit the window. Raises LimitReached if it cannot."""
         ...
 
     def add(self, message: Message) -> None:
@@ -79,6 +80,18 @@ class History(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """Watches a turn for what goes round in circles."""
+
+    def rest(self, message: Message) -> str:
+        """What to say to a model that ends its turn with this message; empty when it may."""
+        ...
+
+    async def look(self) -> str:
+        """Called after the calls of each step; may mend the course. Why the turn must stop, empty to go on."""
+        ...
+
+
 @dataclass(slots=True)
 class Turn:
     """How far a turn has come; it is filled while the turn runs, so that an interrupted one can still be told of."""
@@ -90,14 +103,16 @@ class Turn:
     changed: dict[str, None] = field(default_factory=dict)
 
 
-async def run_turn(model: Model, tools: Tools, history: History, emit: Emit, max_steps: int, turn: Turn) -> None:
+async def run_turn(
+    model: Model, tools: Tools, history: History, guard: Guard, emit: Emit, max_steps: int, turn: Turn
+) -> None:
     """Take steps until the model rests, fails, or a limit is reached; the outcome is in ``turn``.
 
     Cancelled, it leaves a history in which every call has a result, and raises CancelledError.
     """
     cuts = 0
     while turn.steps < max_steps:
-        request = history.request()
+        request = await history.prepare()
         turn.steps += 1
         turn.text = ""
         answer = await step(model, request, emit, turn)
@@ -118,9 +133,15 @@ async def run_turn(model: Model, tools: Tools, history: History, emit: Emit, max
         cuts = 0
         history.add(tame_calls(answer.message))
         if not answer.message.tool_calls:
+            if nudge := guard.rest(answer.message):
+                history.add(Message("user", nudge))
+                continue
             turn.status = "completed"
             return
         await _run_calls(answer.message.tool_calls, tools, history, emit, turn)
+        if why := await guard.look():
+            _stop(turn, why)
+            return
     _stop(turn, f"the turn stopped after {max_steps} {'step' if max_steps == 1 else 'steps'}")
 
 
@@ -134,10 +155,13 @@ async def step(model: Model, request: Request, emit: Emit, turn: Turn) -> Final:
                     emit(events.Text(text))
                 case ReasoningDelta(text):
                     emit(events.Reasoning(text))
-                case PrefillProgress():
-                    emit(_show_prefill(event))
+                case PrefillProgress(done, total):
+                    emit(events.Progress("prefill", done, total, event.eta_s))
                 case Waiting(reason, note):
                     emit(events.Progress(reason, note=note))
+                case Resampled(reason, attempt):
+                    turn.text = ""
+                    emit(events.Progress("resample", attempt, note=reason))
                 case Completed() | Truncated() | Failed():
                     return event
     return Failed("agent", "the model's stream ended without a final event", exit_code=1, partial=turn.text)
@@ -169,10 +193,3 @@ def _close_call(call: ToolCall, result: ToolResult, started: float, history: His
 def _stop(turn: Turn, why: str) -> None:
     turn.status = "stopped"
     turn.failure = events.Failed("agent", why, "go on with: hearth run -c 'go on'", 3, turn.text)
-
-
-def _show_prefill(event: PrefillProgress) -> events.Progress:
-    computed = event.done - event.reused
-    rate = computed / event.seconds if event.seconds > 0 else 0.0
-    eta_s = round((event.total - event.done) / rate, 1) if rate > 0 else -1.0
-    return events.Progress("prefill", event.done, event.total, eta_s)

@@ -7,12 +7,13 @@ import logging
 from collections.abc import AsyncGenerator
 
 from hearth.agent.approval import Gate
+from hearth.agent.context import Context
 from hearth.agent.loop import Emit, Turn, run_turn
 from hearth.agent.transcript import Transcript
 from hearth.errors import HearthError
 from hearth.events import Event, Failed, Finished, SessionStarted
 from hearth.llm.answer import Model
-from hearth.messages import ToolCall
+from hearth.messages import Message, ToolCall
 from hearth.tools.tool import ToolResult
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class Session:
         )
         try:
             self._transcript.begin_turn(prompt)
-            await run_turn(self._model, _Told(self._gate, queue), self._transcript, emit, self._max_steps, turn)
+            context, tools = Context(self._transcript), _Told(self._gate, queue)
+            await run_turn(self._model, tools, context, Trusting(), emit, self._max_steps, turn)
         except asyncio.CancelledError:
             turn.failure = Failed("agent", "interrupted", "go on with: hearth run -c 'go on'", 130, turn.text)
         except HearthError as error:
@@ -102,6 +104,18 @@ class Session:
         if turn.failure:
             emit(turn.failure)
         emit(Finished(turn.status, turn.text, turn.steps, tuple(turn.changed), self.id))
+
+
+class Trusting:
+    """A guard that lets everything pass."""
+
+    def rest(self, message: Message) -> str:
+        """Every rest counts."""
+        return ""
+
+    async def look(self) -> str:
+        """The turn goes on."""
+        return ""
 
 
 class _Told:

@@ -5,6 +5,7 @@
     {"type": "call", "id": "…", "name": "…"}                            a call is about to run
     {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …}
     {"type": "usage", "prompt": …, "reused": …, …}
+    {"type": "rewrite", "kind": "…", "messages": [{…}, …]}              from here on these are the messages
     {"type": "turn", "status": "…", "partial": "…"}                     a turn is over; partial: text without an answer
 
 Every line is written at once, so that it outlives this process. A call's two lines and the end of a turn are forced to
@@ -21,6 +22,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -29,9 +31,9 @@ from typing import Any
 
 import msgspec
 
-from hearth.agent.context import Frame
+from hearth.agent.frame import Frame
 from hearth.errors import StateError, TranscriptError
-from hearth.events import Status
+from hearth.events import Rewrite, Status
 from hearth.llm.request import Request
 from hearth.messages import Message, ToolCall, Usage
 from hearth.tools.tool import ToolResult
@@ -91,6 +93,10 @@ class Transcript:
         record = {"type": "result", "message": message.to_wire(), "failed": result.failed}
         self._append({**record, "changed": list(result.changed), "seconds": seconds})
 
+    def rewrite(self, kind: Rewrite, messages: Iterable[Message]) -> None:
+        """Put other messages in the place of all so far. The file keeps the old ones; requests begin anew."""
+        self._append({"type": "rewrite", "kind": kind, "messages": [message.to_wire() for message in messages]})
+
     def add_usage(self, usage: Usage) -> None:
         """Note what a step cost."""
         self._append({"type": "usage", **asdict(usage)}, sync=False)
@@ -124,6 +130,8 @@ class Transcript:
                 self._partial = ""
                 # Some servers number their calls anew in each answer: an id is open only until its result.
                 self._begun.discard(record["message"].get("tool_call_id", ""))
+            case "rewrite":
+                self.messages = [Message.from_wire(message) for message in record["messages"]]
             case "call":
                 self._begun.add(record["id"])
             case "turn":

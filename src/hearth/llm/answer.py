@@ -1,7 +1,7 @@
 """What a model gives back: one closed union of stream events, and the seam behind which every model stands.
 
-Order of a stream: any number of Waiting, PrefillProgress, ReasoningDelta and TextDelta, then exactly one of Completed,
-Truncated and Failed.
+Order of a stream: any number of Waiting, PrefillProgress, ReasoningDelta, TextDelta and Resampled, then exactly one of
+Completed, Truncated and Failed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ class PrefillProgress:
     reused: int
     seconds: float
 
+    @property
+    def eta_s(self) -> float:
+        """Seconds until the rest is processed, at the speed so far; -1 when that is unknown."""
+        rate = (self.done - self.reused) / self.seconds if self.seconds > 0 else 0.0
+        return round((self.total - self.done) / rate, 1) if rate > 0 else -1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -44,6 +50,14 @@ class Waiting:
 
     reason: Literal["loading", "queued"]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """What came so far of this answer does not count, it is asked again; ``attempt`` counts from 1."""
+
+    reason: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ class Failed:
     partial: str = ""
 
 
-Delta = TextDelta | ReasoningDelta | PrefillProgress | Waiting
+Delta = TextDelta | ReasoningDelta | PrefillProgress | Waiting | Resampled
 Final = Completed | Truncated | Failed
 ModelEvent = Delta | Final
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Dialect = Literal["chat", "harmony", "text"]
+Tier = Literal["minimal", "standard", "full"]
+EditFormat = Literal["replace", "multi", "search_replace", "apply_patch", "whole", "lines", "symbol", "hashline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,13 @@ class Profile:
     ``system`` is the frozen system text; ``tools`` names the tools in prompt order; ``facts`` says whether the
     session's facts (folder, date, git status, AGENTS.md) follow the system text; ``sampling`` goes into every
     request, because server defaults are not the vendor's; ``max_tokens`` bounds one answer.
+
+    ``dialect`` is what is spoken: OpenAI chat (the server has the parser), Harmony over raw completion, or plain text
+    with fenced calls for models without tools. ``tier`` is how much the system text and tools may weigh, ``edit`` in
+    which form the model writes changes, ``echo`` whether its reasoning goes back to it, ``names`` what it calls our
+    tools (ours to its own), ``parallel`` whether it may make several calls in one step, ``thinking`` how many tokens it
+    may think in one answer (0: no bound). ``work``, ``mask`` and ``compact`` are shares of the real window: what a
+    session should hold, where old observations are masked, where it is compacted.
     """
 
     name: str
@@ -21,6 +32,16 @@ class Profile:
     facts: bool = True
     sampling: dict[str, Any] = field(default_factory=dict)
     max_tokens: int = 8192
+    dialect: Dialect = "chat"
+    tier: Tier = "standard"
+    edit: EditFormat = "replace"
+    echo: bool = True
+    names: dict[str, str] = field(default_factory=dict)
+    parallel: bool = True
+    thinking: int = 0
+    work: float = 0.35
+    mask: float = 0.6
+    compact: float = 0.75
 
 
 PILOT = Profile(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hearth.messages import Message, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. ``session`` names the conversation; all but ``messages`` stays the same within a session."""
+    """What is asked. ``session`` names the conversation. ``tools`` and the earlier ``messages`` stay the same within a
+    session; ``priority`` is who waits for whom at the gateway (header ``X-Hearth-Priority``)."""
 
     session: str
     model: str
@@ -20,6 +21,7 @@ class Request:
     max_tokens: int
     tools: tuple[ToolSpec, ...]
     messages: tuple[Message, ...]
+    priority: Literal["interactive", "subagent", "batch"] = "interactive"
 
 
 def encode_request(request: Request, extras: Mapping[str, Any] | None = None) -> bytes:

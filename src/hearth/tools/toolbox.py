@@ -24,7 +24,9 @@ class Toolbox:
         return call.arguments if isinstance(checked, ToolResult) else checked[0].label(checked[1])
 
     async def run(self, call: ToolCall) -> ToolResult:
-        """Run a call; an unknown tool or wrong arguments give a failed result that says what would be right."""
+        """Run a call; one that is refused, of no known tool, or with wrong arguments gives a failed result."""
+        if call.refusal:
+            return ToolResult(call.refusal, failed=True)
         checked = self._check(call)
         if isinstance(checked, ToolResult):
             return checked

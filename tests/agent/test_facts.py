@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hearth.agent.context import LONGEST_GUIDE, MOST_STATUS_LINES, Frame, system_text
+from hearth.agent.facts import LONGEST_GUIDE, MOST_STATUS_LINES, system_text
+from hearth.agent.frame import Frame
 from hearth.llm.profile import PILOT, STANDARD
 from hearth.messages import Message, ToolSpec
 from hearth.sandbox.command import CommandResult, PlainShell
