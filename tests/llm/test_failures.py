@@ -40,7 +40,27 @@ def test_a_prompt_beyond_the_context_says_both_sizes() -> None:
     failure = failure_from_status(400, json.dumps({"error": error}).encode())
     assert failure.reason == "the conversation has 41,230 tokens, the model's context holds 4,096"
     assert "HEARTH_CONTEXT" in failure.fix
+    assert (failure.asked, failure.window) == (41230, 4096)
     assert failure.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "sizes"),
+    [
+        ("request (124071 tokens) exceeds the available context size (123904 tokens), try", (124071, 123904)),
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the "
+            "messages, 1000 in the completion).",
+            (8000, 8192),
+        ),
+        ("maximum context length is 4096 tokens. However, your request has 5000 input tokens.", (5000, 4096)),
+        ("the model is loaded with context length of only 4096 tokens, which is not enough", (0, 4096)),
+        ("out of memory at 4096 tokens", (0, 0)),
+    ],
+)
+def test_the_sizes_of_a_request_that_is_too_long_are_read(said: str, sizes: tuple[int, int]) -> None:
+    failure = failure_from_error(json.dumps({"message": said, "code": 400}).encode())
+    assert (failure.asked, failure.window) == sizes
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,19 @@ class Truncated:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There is no answer. ``source`` says who failed: gateway, engine or agent; ``partial`` is the text so far."""
+    """There is no answer. ``source`` says who failed: gateway, engine or agent; ``partial`` is the text so far.
+
+    A request that was too long has ``window``, the tokens that the model holds, and ``asked``, those of the request, 0
+    where nobody told them.
+    """
 
     source: str
     reason: str
     fix: str = ""
     exit_code: int = 4
     partial: str = ""
+    asked: int = 0
+    window: int = 0
 
 
 Delta = TextDelta | ReasoningDelta | PrefillProgress | Waiting | Resampled

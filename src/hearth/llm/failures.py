@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from hearth.llm.answer import Failed
+
+_TOO_LONG = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        r"request \((?P<asked>\d+) tokens\) exceeds the available context size \((?P<window>\d+)",
+        r"passed (?:at least )?(?P<asked>\d+) input tokens.*context length is only (?P<window>\d+)",
+        r"maximum context length is (?P<window>\d+) tokens.*?(?P<asked>\d+) (?:in the (?:messages|prompt)|input tok)",
+        r"maximum context length is (?P<window>\d+) tokens",
+        r"context length of only (?P<window>\d+) tokens",
+    )
+)
+"""How llama-server, vLLM and LM Studio say that a request is too long, where their error has no fields for it."""
 
 
 class _Error(msgspec.Struct):
@@ -42,8 +56,9 @@ def failure_from_error(raw: bytes, status: int = 0, partial: str = "") -> Failed
     code = status or (error.code if isinstance(error.code, int) else 0)
     source = error.source if error.source in ("gateway", "engine") else _guess_source(code)
     said = error.message or (f"HTTP status {code}" if code else "an error without a word")
+    asked, window = _sizes(error)
     reason, fix, exit_code = _explain(error, code, said)
-    return Failed(source, reason, error.fix or fix, exit_code, partial)
+    return Failed(source, reason, error.fix or fix, exit_code, partial, asked, window)
 
 
 def _read(raw: bytes) -> _Error:
@@ -54,6 +69,17 @@ def _read(raw: bytes) -> _Error:
             continue
         return found if isinstance(found, _Error) else _Error(message=str(found))
     return _Error(message=raw[:200].decode("utf-8", errors="replace"))
+
+
+def _sizes(error: _Error) -> tuple[int, int]:
+    """Tokens that were asked for and tokens that there are, 0 where it is not about that or nobody tells."""
+    if error.n_ctx:
+        return error.n_prompt_tokens, error.n_ctx
+    for pattern in _TOO_LONG:
+        if found := pattern.search(error.message[:2000]):
+            groups = found.groupdict()
+            return int(groups.get("asked") or 0), int(groups["window"])
+    return 0, 0
 
 
 def _guess_source(code: int) -> str:
