@@ -2,7 +2,7 @@
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv bench-faults
-.PHONY: pilot bench-pilot
+.PHONY: pilot bench-pilot bench-prefix
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -51,6 +51,9 @@ bench-pull: $(DEV)  ## a pull of 2 GB beside curl and sha256sum, from a server o
 
 bench-kv: $(DEV)  ## what saved KV states spare; writes docs/kv-bench.md
 	$(BIN)/python -m bench.kv
+
+bench-prefix: $(DEV)  ## what agents make the engine read again: hearth, pi, OpenCode, qwen-code (needs npm); writes docs/prefix.md
+	$(BIN)/python -m bench.prefix
 
 bench-faults: $(DEV)  ## how soon a stuck engine is found and replaced; writes docs/faults.md
 	$(BIN)/python -m bench.faults

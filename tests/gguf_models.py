@@ -77,10 +77,11 @@ def write_llama(
     inner: int = FEED_FORWARD,
     architecture: str = "llama",
     tensors_a_part: int = 0,
+    template: str = CHATML,
 ) -> Path:
     """A dense model. Another ``architecture`` gives a file that the engine does not know; ``tensors_a_part`` splits it
     into ``NAME-00001-of-…``, the first of which holds no tensors."""
-    writer = _writer(path, architecture, context, blocks, width, inner, tensors_a_part)
+    writer = _writer(path, architecture, context, blocks, width, inner, tensors_a_part, template)
     writer.add_uint32(f"{architecture}.attention.head_count_kv", kv_heads)
     weights = _Weights(writer, seed)
     weights.matrix("token_embd.weight", len(vocabulary()), width)
@@ -156,8 +157,9 @@ class _Weights:
 
 
 def _writer(
-    path: Path, architecture: str, context: int, blocks: int, width: int, inner: int, tensors_a_part: int = 0
-) -> gguf.GGUFWriter:
+    path: Path, architecture: str, context: int, blocks: int, width: int, inner: int, tensors_a_part: int = 0,
+    template: str = CHATML,
+) -> gguf.GGUFWriter:  # fmt: skip
     writer = gguf.GGUFWriter(
         path, architecture, split_max_tensors=tensors_a_part, small_first_shard=bool(tensors_a_part)
     )
@@ -174,7 +176,7 @@ def _writer(
     add_tokenizer(writer)
     writer.add_pad_token_id(0)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
+    writer.add_chat_template(template)
     return writer
 
 

@@ -1,0 +1,1 @@
+"""How much of what was already read each agent makes the engine read again."""
