@@ -32,6 +32,7 @@ TITLES = {
     "template_arguments": "`chat_template_kwargs` beyond thinking",
     "logprobs": "`logprobs`, `logit_bias`, `n`",
     "infill": "fill-in-the-middle by a route of its own",
+    "raw": "raw prompts (`/v1/completions`)",
 }
 """What the page says of each capability."""
 

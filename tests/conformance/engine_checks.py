@@ -280,6 +280,17 @@ async def schema(talk: Talk) -> str:
     return YES
 
 
+@check("a raw prompt is completed, or refused", able("raw"))
+async def raw(talk: Talk) -> str:
+    told = await talk.complete("once upon a time", max_tokens=8)
+    if not talk.subject.capabilities.raw:
+        return refuses(told)
+    assert told.status == 200
+    assert isinstance(told.body["choices"][0]["text"], str)
+    assert told.timings["predicted_n"] > 0
+    return YES
+
+
 @check("a forced call is taken, or refused", able("forced_tools"))
 async def forced(talk: Talk) -> str:
     await play(talk, Answer(tool_calls=(Call(name="read", arguments={"path": "a"}),)))

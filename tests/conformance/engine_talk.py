@@ -147,6 +147,12 @@ class Talk:
         async with asyncio.timeout(LIMIT_S), self._post(self.body(messages, fields)) as response:
             return Told(response.status, await response.json())
 
+    async def complete(self, prompt: str, **fields: Any) -> Told:
+        """What follows this text, in one piece."""
+        body = {"model": self.engine.card.name, "prompt": prompt, "temperature": 0, **fields}
+        async with asyncio.timeout(LIMIT_S), self._client.post("http://hearth/v1/completions", json=body) as response:
+            return Told(response.status, await response.json())
+
     async def stream(self, messages: str | list[Json] = "hello", **fields: Any) -> Told:
         """The answer as a stream, to its end."""
         async with asyncio.timeout(LIMIT_S), self._post(self.body(messages, {"stream": True, **fields})) as response:

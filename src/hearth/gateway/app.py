@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from hearth.gateway.asgi import ClientGone, Receive, Request, Scope, Send
 from hearth.gateway.exchange import BEAT_S, Exchange
 from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
-from hearth.gateway.openai import CHAT_PATH, list_models, read_chat
+from hearth.gateway.openai import CHAT_PATH, RAW_PATH, Asked, list_models, read_chat, read_raw
 from hearth.gateway.refusal import Refusal, daemon_stops
 from hearth.gateway.relay import Relay
 from hearth.gateway.residency import Residency
@@ -63,7 +64,8 @@ class Gateway:
         self._routes: dict[str, dict[str, Route]] = {
             "/health": {"GET": self._health},
             "/v1/models": {"GET": self._models},
-            CHAT_PATH: {"POST": self._chat},
+            CHAT_PATH: {"POST": partial(self._complete, read_chat)},
+            RAW_PATH: {"POST": partial(self._complete, read_raw)},
             "/hearth/status": {"GET": self._status},
             "/hearth/stop": {"POST": self._take_stop},
             **Residency(supervisor).routes(),
@@ -147,12 +149,13 @@ class Gateway:
         await _answer(request, {"status": "stopping"})
         self._stop()
 
-    async def _chat(self, request: Request) -> None:
+    async def _complete(self, read: Callable[..., Asked], request: Request) -> None:
         """Work and watch: one task carries the answer, the other sees the client leave. The first to end ends both."""
         if self._ending:
             raise daemon_stops()
         began = time.monotonic()
-        chat = read_chat(await self._body(request), default_model=self._model, trusted=request.trusted)
+        body, priority = await self._body(request), request.header(b"x-hearth-priority")
+        chat = read(body, default_model=self._model, trusted=request.trusted, priority=priority)
         exchange = Exchange(request, chat.model, stream=chat.stream, beat_s=self._beat_s)
         work = asyncio.create_task(self._relay.carry(chat, exchange))
         watch = asyncio.create_task(exchange.until_gone())
@@ -174,7 +177,9 @@ class Gateway:
                 task.cancel()
             await asyncio.wait((work, watch))
             said = "client left" if gone else exchange.broken or f"HTTP {exchange.status}"
-            log.info("chat %s: %s, %.2f s", _shown(chat.model), said, time.monotonic() - began)
+            log.info(
+                "%s %s: %s, %.2f s", "raw" if chat.raw else "chat", _shown(chat.model), said, time.monotonic() - began
+            )
         for task in (work, watch):
             if not task.cancelled():
                 task.result()

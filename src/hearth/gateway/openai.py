@@ -1,16 +1,19 @@
-"""OpenAI's API: what is asked, decided without I/O, and the list of models."""
+"""OpenAI's API, chat and raw completions: what is asked, decided without I/O, and the list of models."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from hearth.gateway.refusal import Refusal, bad_request
 
 CHAT_PATH = "/v1/chat/completions"
+RAW_PATH = "/v1/completions"
+PRIORITIES = ("interactive", "subagent", "batch")
+"""Who waits for whom before a slot: earlier ones go first. Header ``X-Hearth-Priority``."""
 
 
 class _Message(msgspec.Struct):
@@ -24,15 +27,25 @@ class _Chat(msgspec.Struct):
     n_discard: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class Chat(msgspec.Struct, frozen=True):
-    """A chat completion that may go to an engine. ``body`` is what the client sent, byte for byte."""
+class _Raw(msgspec.Struct):
+    prompt: str
+    model: str | None = None
+    stream: bool | None = None
+    n_discard: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question that may go to an engine. ``body`` is what the client sent, byte for byte; ``raw`` says that its
+    prompt is text and no chat; ``rank`` is who waits for whom before a slot, the lower first."""
 
     model: str
     stream: bool
     body: bytes
+    raw: bool = False
+    rank: int = 0
 
 
-def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
+def read_chat(body: bytes, *, default_model: str, trusted: bool, priority: str = "") -> Asked:
     """Read the little that the gateway must know, and refuse what must not reach an engine.
 
     A model by its path is for the unix socket (``trusted``) only, unless it is the owner's own default. ``n_discard``
@@ -40,23 +53,24 @@ def read_chat(body: bytes, *, default_model: str, trusted: bool) -> Chat:
     or read a file of the owner's.
     Raises Refusal.
     """
-    try:
-        chat = _DECODER.decode(body)
-    except msgspec.ValidationError as error:
-        raise bad_request("invalid_body", f"the request is off: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
+    chat = _decode(_CHAT, body)
     if not chat.messages:
         raise bad_request("invalid_body", "the request is off: messages is empty")
-    if chat.n_discard is not msgspec.UNSET:
-        raise bad_request("refused_field", "n_discard is not taken", "leave it out")
     for message in chat.messages:
         if isinstance(message.content, list) and (url := _foreign_url(message.content)):
             raise bad_request("refused_url", f"media by URL is not fetched: {url[:100]}", "send it as a data: URL")
-    model = chat.model or default_model
-    if not trusted and model != default_model and PurePath(model).is_absolute():
-        raise Refusal(403, "permission_error", "model_path", "a model by its path is for the unix socket only")
-    return Chat(model=model, stream=bool(chat.stream), body=body)
+    return _asked(chat, body, default_model, priority, trusted=trusted)
+
+
+def read_raw(body: bytes, *, default_model: str, trusted: bool, priority: str = "") -> Asked:
+    """Read a completion whose prompt is one text; refuse what must not reach an engine, as ``read_chat`` does.
+
+    A prompt that is an object is refused by its type: llama.cpp takes media in one. Raises Refusal.
+    """
+    raw = _decode(_RAW, body)
+    if not raw.prompt:
+        raise bad_request("invalid_body", "the request is off: prompt is empty")
+    return _asked(raw, body, default_model, priority, trusted=trusted)
 
 
 def with_slot(body: bytes, slot: int) -> bytes:
@@ -66,7 +80,32 @@ def with_slot(body: bytes, slot: int) -> bytes:
     return b'%s,"id_slot":%d}' % (body[:end], slot)
 
 
-_DECODER = msgspec.json.Decoder(_Chat)
+_CHAT = msgspec.json.Decoder(_Chat)
+_RAW = msgspec.json.Decoder(_Raw)
+_Body = TypeVar("_Body", _Chat, _Raw)
+
+
+def _decode(decoder: msgspec.json.Decoder[_Body], body: bytes) -> _Body:
+    try:
+        asked = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise bad_request("invalid_body", f"the request is off: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
+    if asked.n_discard is not msgspec.UNSET:
+        raise bad_request("refused_field", "n_discard is not taken", "leave it out")
+    return asked
+
+
+def _asked(read: _Chat | _Raw, body: bytes, default_model: str, priority: str, *, trusted: bool) -> Asked:
+    model = read.model or default_model
+    if not trusted and model != default_model and PurePath(model).is_absolute():
+        raise Refusal(403, "permission_error", "model_path", "a model by its path is for the unix socket only")
+    if priority not in ("", *PRIORITIES):
+        what = f"X-Hearth-Priority is {priority[:50]!r}"
+        raise bad_request("invalid_priority", what, f"one of {', '.join(PRIORITIES)}, or leave it out")
+    rank = PRIORITIES.index(priority) if priority else 0
+    return Asked(model=model, stream=bool(read.stream), body=body, raw=isinstance(read, _Raw), rank=rank)
 
 
 def _foreign_url(parts: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from hearth.errors import HearthError, ModelUnavailable
 from hearth.gateway.crashes import MOST_DEATHS, Crashes
 from hearth.gateway.exchange import Exchange
-from hearth.gateway.openai import Chat, unknown_model, with_slot
+from hearth.gateway.openai import Asked, unknown_model, with_slot
 from hearth.gateway.refusal import Refusal, bad_request, engine_lost, engine_stuck, from_engine
 from hearth.gateway.timings import Timings, read_timings
 from hearth.gateway.upstream import Upstream
@@ -59,7 +59,7 @@ class Relay:
         """Close the connections to engines."""
         await self._upstream.close()
 
-    async def carry(self, chat: Chat, exchange: Exchange) -> tuple[ModelCard, tuple[float, float] | None] | None:
+    async def carry(self, chat: Asked, exchange: Exchange) -> tuple[ModelCard, tuple[float, float] | None] | None:
         """Bring the question to an engine and its answer back: who answered, and how fast. Every failure becomes an
         answer."""
         try:
@@ -78,7 +78,7 @@ class Relay:
             )
         return None
 
-    async def _ask(self, chat: Chat, exchange: Exchange) -> tuple[ModelCard, tuple[float, float] | None]:
+    async def _ask(self, chat: Asked, exchange: Exchange) -> tuple[ModelCard, tuple[float, float] | None]:
         """Until an engine has answered."""
 
         def tell(progress: LoadProgress) -> None:
@@ -107,7 +107,7 @@ class Relay:
                         raise
                     exchange.waiting_for = f"{error}; it is asked again"
 
-    def _may_ask_again(self, engine: Engine, chat: Chat, exchange: Exchange, lost: _Lost, asked: int) -> bool:
+    def _may_ask_again(self, engine: Engine, chat: Asked, exchange: Exchange, lost: _Lost, asked: int) -> bool:
         """Whether a request whose engine died may be asked once more: the client has nothing of its answer. Who was
         alone with the engine is held to be the cause; among several nobody is."""
         if engine.state is not EngineState.FAILED:
@@ -117,32 +117,32 @@ class Relay:
             return False
         return asked < MOST_DEATHS and exchange.untouched
 
-    async def _seat(self, lease: Lease, chat: Chat, exchange: Exchange) -> Timings | None:
+    async def _seat(self, lease: Lease, chat: Asked, exchange: Exchange) -> Timings | None:
         """Ask in the slot where least is left to compute, if that is ours to choose."""
         if lease.cache is None:
             async with lease.watch.follow() as followed:
-                return read_timings(await self._count(lease.engine, chat.stream, chat.body, exchange, followed))
+                return read_timings(await self._count(lease.engine, chat, chat.body, exchange, followed))
         try:
             request = msgspec.json.decode(chat.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise bad_request("invalid_json", f"the body is not JSON: {error}") from error
-        async with lease.cache.place(OWNER, request) as place:
+        async with lease.cache.place(OWNER, request, chat.rank) as place:
             body = with_slot(chat.body, place.slot)
             async with lease.watch.follow(place.slot) as followed:
-                told = await self._count(lease.engine, chat.stream, body, exchange, followed, begun=place.broke_off)
+                told = await self._count(lease.engine, chat, body, exchange, followed, begun=place.broke_off)
             timings = read_timings(told)
             if timings:
                 place.reused, place.read, place.made = timings.reused, timings.read, timings.made
         return timings
 
     async def _count(
-        self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed, *, begun: bool = False
+        self, engine: Engine, chat: Asked, body: bytes, exchange: Exchange, followed: Followed, *, begun: bool = False
     ) -> bytes:
         """Pass the answer on; the part of it that tells what the engine did. Raises _Lost when it breaks off. ``begun``
         says that it broke off before, over the beginning of this very prompt."""
         self._answering[engine] = self._answering.get(engine, 0) + 1
         try:
-            told = await self._pass_on(engine, stream, body, exchange, followed)
+            told = await self._pass_on(engine, chat, body, exchange, followed)
         except aiohttp.ClientConnectorError as error:
             if begun:
                 raise _Lost(error, asked=True, alone=self._answering[engine] == 1) from error
@@ -157,20 +157,22 @@ class Relay:
         self._answering[engine] -= 1
         return told
 
-    async def _pass_on(
-        self, engine: Engine, stream: bool, body: bytes, exchange: Exchange, followed: Followed
-    ) -> bytes:
+    async def _pass_on(self, engine: Engine, chat: Asked, body: bytes, exchange: Exchange, followed: Followed) -> bytes:
+        path = engine.dialect.raw_path if chat.raw else engine.dialect.path
+        if not path:
+            what = f"the engine of {engine.card.name} takes no raw prompts"
+            raise bad_request("not_supported", what, "ask it for a chat, or take a model that llama.cpp runs")
         try:
             asked = engine.dialect.request(body)
         except Untranslatable as error:
             raise bad_request("not_supported", f"the engine of {engine.card.name} cannot do this: {error}") from error
         translation = engine.dialect.translation(body)
-        async with self._upstream.post(engine.endpoint, engine.dialect.path, asked) as response:
+        async with self._upstream.post(engine.endpoint, path, asked) as response:
             followed.began()
             if response.status != 200:
                 status, said = translation.error(response.status, await response.read())
                 raise from_engine(status, said, engine.card.name)
-            if not stream:
+            if not chat.stream:
                 whole = translation.whole(await followed.hear_whole(response.read()))
                 if whole.startswith(b'{"error"'):
                     raise from_engine(502, whole)

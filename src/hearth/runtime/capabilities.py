@@ -37,6 +37,8 @@ class Capabilities:
     """``logprobs``, ``logit_bias`` and ``n``."""
     infill: bool
     """Fill-in-the-middle by a route of its own."""
+    raw: bool
+    """Prompts that are text, special tokens included, and answers that show them."""
 
 
 LLAMA_CPP = Capabilities(
@@ -54,6 +56,7 @@ LLAMA_CPP = Capabilities(
     template_arguments=True,
     logprobs=True,
     infill=True,
+    raw=True,
 )
 """llama.cpp in a process of ours, in the package or as a llama-server that the owner has."""
 

@@ -1,11 +1,12 @@
-"""How an engine is spoken to. The gateway speaks llama-server's chat completions; an engine that speaks otherwise
-brings a translation. Pure: bytes in, bytes out."""
+"""How an engine is spoken to. The gateway speaks llama-server's chat and raw completions; an engine that speaks
+otherwise brings a translation. Pure: bytes in, bytes out."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 CHAT_PATH = "/v1/chat/completions"
+RAW_PATH = "/v1/completions"
 
 
 class Untranslatable(Exception):
@@ -40,8 +41,13 @@ class Dialect(Protocol):
         """Where chat requests go, below the endpoint's URL."""
         ...
 
+    @property
+    def raw_path(self) -> str:
+        """Where a prompt goes that is text, special tokens included; empty where the engine takes none."""
+        ...
+
     def request(self, body: bytes) -> bytes:
-        """A client's chat request as the engine takes it. MUST raise Untranslatable rather than leave out what
+        """A client's request as the engine takes it. MUST raise Untranslatable rather than leave out what
         changes the answer."""
         ...
 
@@ -54,6 +60,7 @@ class LlamaServer:
     """llama-server's own: nothing is changed, byte for byte. It is a ``Dialect`` and its ``Translation``."""
 
     path = CHAT_PATH
+    raw_path = RAW_PATH
 
     def request(self, body: bytes) -> bytes:
         """As it is."""

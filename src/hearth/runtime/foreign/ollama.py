@@ -58,6 +58,7 @@ class OllamaEngine(ForeignEngine):
         template_arguments=False,
         logprobs=False,
         infill=False,
+        raw=False,
     )
     _alive_path = "/api/version"
     _is_ours = False

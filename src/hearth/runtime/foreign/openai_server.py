@@ -56,6 +56,7 @@ class OpenAIServer(ForeignEngine):
         template_arguments=True,
         logprobs=True,
         infill=False,
+        raw=False,
     )
     _alive_path = "/v1/models"
     _is_vllm = False

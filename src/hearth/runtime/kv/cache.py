@@ -22,10 +22,11 @@ import aiohttp
 from hearth.runtime.completion import complete
 from hearth.runtime.engine import Engine
 from hearth.runtime.engine_http import Refused
-from hearth.runtime.kv.chain import Chain, measure_links, read_chain
+from hearth.runtime.kv.chain import Chain, measure_links, read_chain, split_raw
 from hearth.runtime.kv.placement import LEAST_GROWTH, LEAST_LOSS, Choice, SlotState, choose
 from hearth.runtime.kv.slot_api import SlotApi
 from hearth.runtime.kv.store import KvStore
+from hearth.runtime.line import Places
 
 REST_PER_SAVE = 20.0
 """A state whose save takes long rests longer: so many times the save."""
@@ -81,8 +82,8 @@ class PrefixCache:
         self._follow = follow
         self._api = SlotApi(engine.endpoint)
         self._slots = [SlotState(number) for number in range(engine.slots)]
-        # One more than the slots are never busy at once; whoever waits is served in order of arrival.
-        self._free = asyncio.Semaphore(engine.slots)
+        # One more than the slots are never busy at once.
+        self._free = Places(engine.slots)
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._resting: dict[int, asyncio.Task[None]] = {}
@@ -99,13 +100,14 @@ class PrefixCache:
         """Saves that were done."""
 
     @contextlib.asynccontextmanager
-    async def place(self, owner: str, request: Mapping[str, Any]) -> AsyncIterator[Place]:
-        """The slot for this request, held while the context is open; waits for one in order of arrival.
+    async def place(self, owner: str, request: Mapping[str, Any], rank: int = 0) -> AsyncIterator[Place]:
+        """The slot for this request, held while the context is open; waits for one: lower ranks first, then in order of
+        arrival.
 
-        ``request`` is a chat request's body, decoded; ``owner`` whose it is.
+        ``request`` is the body of a chat or a raw completion, decoded; ``owner`` whose it is.
         """
         chain = read_chain(self._state, owner, request)
-        await self._free.acquire()
+        await self._free.acquire(rank)
         try:
             several = _wants_several(request)
             reuses = request.get("cache_prompt") is not False and not several
@@ -232,11 +234,7 @@ class PrefixCache:
         """Read system text and tools by themselves and save that, once for ever: every later conversation begins with
         them, on models that have no way back in their state too. Whether the engine was still there after it."""
         try:
-            prompts = [
-                await self._api.tokens_of({**request, "messages": [*request["messages"][: chain.base], other]})
-                for other in ({"role": "user", "content": "A"}, {"role": "user", "content": "1"})
-            ]
-            tokens = _common(*prompts)
+            tokens = await self._base_tokens(chain, request)
             slot.forget()
             async with self._follow(slot.number):
                 await self._api.prefill(slot.number, tokens)
@@ -249,6 +247,15 @@ class PrefixCache:
                 error, aiohttp.ClientConnectionError
             )
         return True
+
+    async def _base_tokens(self, chain: Chain, request: Mapping[str, Any]) -> list[int]:
+        if "messages" not in request:
+            return await self._api.tokens_of_text("".join(split_raw(request["prompt"])[: chain.base]))
+        prompts = [
+            await self._api.tokens_of({**request, "messages": [*request["messages"][: chain.base], other]})
+            for other in ({"role": "user", "content": "A"}, {"role": "user", "content": "1"})
+        ]
+        return _common(*prompts)
 
     async def _remember(self, slot: SlotState, chain: Chain, place: Place) -> None:
         prompt = place.reused + place.read
@@ -278,7 +285,7 @@ class PrefixCache:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE * rest):
                 await self._quiet.wait()
-        async with self._free:
+        async with self._free.held():
             if slot.busy or self._closed:
                 return
             slot.busy = True

@@ -38,7 +38,10 @@ class SlotApi:
 
     async def tokens_of(self, request: Mapping[str, Any]) -> list[int]:
         """The tokens of a chat request's prompt."""
-        prompt = (await self._post("/apply-template", request))["prompt"]
+        return await self.tokens_of_text((await self._post("/apply-template", request))["prompt"])
+
+    async def tokens_of_text(self, prompt: str) -> list[int]:
+        """The tokens of a raw prompt, special ones included."""
         answer = await self._post("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
         return [int(token) for token in answer["tokens"]]
 

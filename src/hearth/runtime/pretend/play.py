@@ -32,7 +32,8 @@ class Stream:
         """Play it to its end, or its fault's."""
         await self._response.prepare(self._request)
         prefilled = await self._prefill()
-        await self._event(self._reply.opening())
+        if not self._reply.raw:
+            await self._event(self._reply.opening())
         began = time.monotonic()
         for count, delta in enumerate(self._reply.deltas):
             if count == self._answer.after and await self._fault_ends_it():

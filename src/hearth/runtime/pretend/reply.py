@@ -26,7 +26,8 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is said to one request. ``deltas`` holds one piece for each token; ``finish`` is the finish reason."""
+    """What is said to one request. ``deltas`` holds one piece for each token; ``finish`` is the finish reason; ``raw``
+    says that a text was to be completed, not a chat."""
 
     number: int
     created: int
@@ -34,11 +35,17 @@ class Reply:
     seating: Seating
     deltas: tuple[Json, ...]
     finish: str
+    raw: bool = False
 
     def chunk(self, delta: Json, finish: str | None = None) -> Json:
         """One event of a stream."""
-        choice = {"finish_reason": finish, "index": 0, "delta": delta}
-        return {"choices": [choice], **self._head("chat.completion.chunk")}
+        if self.raw:
+            choice = {"text": delta.get("content") or "", "index": 0, "logprobs": None, "finish_reason": finish}
+            return {"choices": [choice], **self._head("text_completion")}
+        return {
+            "choices": [{"finish_reason": finish, "index": 0, "delta": delta}],
+            **self._head("chat.completion.chunk"),
+        }
 
     def opening(self) -> Json:
         """The event before the first piece; progress comes in the same shape."""
@@ -58,6 +65,8 @@ class Reply:
         """The last events. Figures are in an event of their own when usage was asked for, else in the last one."""
         last = self.chunk({}, self.finish)
         timings = {"timings": self.timings(generated, clock)}
+        if self.raw:
+            return [{**last, "usage": self.usage(generated), **timings}]
         if not with_usage:
             return [{**last, **timings}]
         figures = {"choices": [], **self._head("chat.completion.chunk"), "usage": self.usage(generated), **timings}
@@ -66,6 +75,9 @@ class Reply:
     def whole(self, clock: Clock) -> Json:
         """The answer in one piece, for a request without ``stream``."""
         generated = len(self.deltas)
+        if self.raw:
+            last = self.chunk({"content": message(self.deltas)["content"]}, self.finish)
+            return {**last, "usage": self.usage(generated), "timings": self.timings(generated, clock)}
         choice = {"finish_reason": self.finish, "index": 0, "message": message(self.deltas)}
         head = self._head("chat.completion")
         return {"choices": [choice], **head, "usage": self.usage(generated), "timings": self.timings(generated, clock)}
@@ -99,13 +111,15 @@ class Reply:
         }
 
 
-def compose(answer: Answer, seating: Seating, *, number: int, created: int, model: str, limit: int) -> Reply:
-    """The reply that this answer gives, cut at ``limit`` tokens as an engine cuts it."""
-    deltas = _deltas(answer, number)
+def compose(
+    answer: Answer, seating: Seating, *, number: int, created: int, model: str, limit: int, raw: bool = False
+) -> Reply:
+    """The reply that this answer gives, cut at ``limit`` tokens as an engine cuts it; to a ``raw`` prompt its text."""
+    deltas = [{"content": piece} for piece in pieces(answer.text)] if raw else _deltas(answer, number)
     if answer.fault is Fault.TRUNCATED:
         limit = min(limit, answer.after)
-    finish = "length" if answer.fault is Fault.TRUNCATED or len(deltas) > limit else _finish(answer)
-    return Reply(number, created, model, seating, tuple(deltas[:limit]), finish)
+    finish = "length" if answer.fault is Fault.TRUNCATED or len(deltas) > limit else _finish(answer, raw=raw)
+    return Reply(number, created, model, seating, tuple(deltas[:limit]), finish, raw)
 
 
 def message(deltas: Sequence[Json]) -> Json:
@@ -157,8 +171,8 @@ def _call_deltas(call: Call, index: int, identity: str) -> list[Json]:
     return [{"tool_calls": [part]} for part in [first, *rest]]
 
 
-def _finish(answer: Answer) -> str:
-    return "tool_calls" if answer.tool_calls else "stop"
+def _finish(answer: Answer, *, raw: bool) -> str:
+    return "tool_calls" if answer.tool_calls and not raw else "stop"
 
 
 def _speed(name: str, tokens: int, seconds: float) -> Json:

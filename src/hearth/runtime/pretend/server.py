@@ -22,7 +22,8 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PretendServer:
-    """Plays a script to whoever asks. One answer is used for each chat request that is valid."""
+    """Plays a script to whoever asks. One answer is used for each request that is valid, a chat or a raw
+    completion."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class PretendServer:
                 web.get("/slots", self._slots),
                 web.get("/metrics", self._metrics),
                 web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/completions", self._raw),
                 web.post("/completion", self._complete),
             ]
         )
@@ -165,9 +167,18 @@ class PretendServer:
             return refused(error_body(400, f"parse error: {error}", "invalid_request_error"))
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
             return refused(error_body(400, "Expected 'messages' to be an array", "invalid_request_error"))
+        return await self._answer(request, body, prompt_text(body.get("tools"), body["messages"]))
+
+    async def _raw(self, request: web.Request) -> web.StreamResponse:
+        """A completion of a text: the answer's ``text`` alone is played."""
+        raw = await request.read()
+        self._record(raw)
+        body = json.loads(raw)
+        return await self._answer(request, body, str(body["prompt"]), raw=True)
+
+    async def _answer(self, request: web.Request, body: Json, text: str, *, raw: bool = False) -> web.StreamResponse:
         number, self._asked = self._asked, self._asked + 1
         answer = self._script.answer(number)
-        text = prompt_text(body.get("tools"), body["messages"])
         if answer.fault is Fault.HTTP_500:
             return refused(error_body(500, "the pretending engine was told to fail", "server_error"))
         if answer.fault is Fault.TOO_LONG or count_tokens(text) >= self._context:
@@ -176,7 +187,9 @@ class PretendServer:
             await self._core.hang(answer.fault)
         async with self._seat(text) as seating:
             limit = min(_wanted_tokens(body), self._context - seating.total)
-            reply = compose(answer, seating, number=number, created=int(time.time()), model=self._model, limit=limit)
+            reply = compose(
+                answer, seating, number=number, created=int(time.time()), model=self._model, limit=limit, raw=raw
+            )
             if body.get("stream"):
                 response = await Stream(request, body, answer, reply, self._core).run()
             else:
@@ -201,7 +214,8 @@ class PretendServer:
             self._free.release()
 
     def _remember(self, reply: Reply, text: str) -> None:
-        reply.seating.slot.text = text + message_text(message(reply.deltas))
+        said = message(reply.deltas)
+        reply.seating.slot.text = text + (said["content"] if reply.raw else message_text(said))
         self._counts["prompt_tokens_total"] += reply.seating.total - reply.seating.cached
         self._counts["prompt_tokens_cached_total"] += reply.seating.cached
         self._counts["tokens_predicted_total"] += len(reply.deltas)

@@ -46,13 +46,15 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 
 
 def read_request(body: bytes) -> Json:
-    """The client's request. Raises Untranslatable when it is no JSON object."""
+    """The client's request, a chat or a raw completion. Raises Untranslatable when it is neither."""
     try:
         request = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Untranslatable(f"the request is not JSON: {error}") from error
-    if not isinstance(request, dict) or not isinstance(request.get("messages"), list):
-        raise Untranslatable("the request is off: messages is no list")
+    if not isinstance(request, dict) or not (
+        isinstance(request.get("messages"), list) or isinstance(request.get("prompt"), str)
+    ):
+        raise Untranslatable("the request is off: messages is no list, and prompt no text")
     return request
 
 

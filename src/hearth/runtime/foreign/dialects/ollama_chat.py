@@ -25,6 +25,7 @@ class OllamaChat:
     """Ollama's ``/api/chat``. It is a ``Dialect``: see there."""
 
     path = OLLAMA_PATH
+    raw_path = ""
 
     def __init__(self, model: OllamaModel) -> None:
         self._model = model

@@ -49,6 +49,7 @@ class OpenAIChat:
     """vLLM's chat completions, and those of servers like it. It is a ``Dialect``: see there."""
 
     path = CHAT_PATH
+    raw_path = ""
 
     def __init__(self, model: str, context: int, *, is_vllm: bool) -> None:
         """``model`` is what the server calls it, ``context`` the tokens that one request may hold."""
