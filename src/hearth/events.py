@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from hearth.messages import Usage
 
 Status = Literal["completed", "stopped", "failed"]
-Phase = Literal["starting", "loading", "queued", "prefill", "resample", "compaction"]
+Phase = Literal["starting", "loading", "queued", "prefill", "resample", "compaction", "subagent"]
 Rewrite = Literal["compaction", "mask", "restart", "retry", "undo", "redo"]
 """Why what was sent is no longer what will be sent."""
 
@@ -33,7 +33,8 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work that makes no text yet. In ``prefill``, ``done`` of ``total`` tokens; ``eta_s`` is -1 when unknown."""
+    """Work that makes no text yet. In ``prefill``, ``done`` of ``total`` tokens; ``eta_s`` is -1 when unknown. In
+    ``subagent``, steps."""
 
     type: ClassVar[str] = "progress"
     phase: Phase

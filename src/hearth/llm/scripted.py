@@ -32,15 +32,17 @@ def call(name: str, arguments: str, text: str = "", id: str = "") -> Message:
 
 
 class ScriptedModel:
-    """Plays its lines one after the other, whatever it is asked, and keeps the bytes of every request."""
+    """Plays its lines one after the other, whatever it is asked, and keeps every request and its bytes."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = iter(lines)
+        self.requests: list[Request] = []
         self.bodies: list[bytes] = []
 
     async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """The next answer as a stream, line by line; Failed when the script is over."""
         body = encode_request(request)
+        self.requests.append(request)
         self.bodies.append(body)
         line = next(self._lines, None)
         match line:
