@@ -6,6 +6,7 @@ import typing
 import pytest
 
 from hearth.events import (
+    CommandOutput,
     Event,
     Failed,
     Finished,
@@ -42,6 +43,7 @@ EXAMPLES: list[tuple[Event, str]] = [
         ToolCalled("1", "read", '{"path":"a"}', "a"),
         '{"type": "tool_call", "id": "1", "name": "read", "arguments": "{\\"path\\":\\"a\\"}", "label": "a"}',
     ),
+    (CommandOutput("1", "a\n"), '{"type": "output", "id": "1", "text": "a\\n"}'),
     (
         ToolReturned("1", "read", "x", "1 lines", False, 0.1),
         '{"type": "tool_result", "id": "1", "name": "read", "text": "x", "shown": "1 lines", "failed": false, '

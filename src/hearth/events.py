@@ -1,8 +1,8 @@
 """What a session tells its listeners: one closed union, also the lines of ``--output-format stream-json``.
 
 Order within a turn: ``SessionStarted`` first; then for each step any number of ``Progress``, ``Reasoning`` and
-``Text``, at most one ``UsageReported``, then a ``ToolCalled`` and its ``ToolReturned`` for each call; ``Failed``
-only directly before ``Finished``; ``Finished`` is last and comes exactly once. ``Rewritten`` comes between steps. What
+``Text``, at most one ``UsageReported``, then for each call a ``ToolCalled``, any number of ``CommandOutput``, and its
+``ToolReturned``; ``Failed`` only directly before ``Finished``; ``Finished`` is last and comes exactly once. ``Rewritten`` comes between steps. What
 was told as ``Text`` or ``Reasoning`` before a ``Progress`` in phase ``resample`` does not count: it is asked again.
 """
 
@@ -72,6 +72,15 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandOutput:
+    """What a command said since the last time, while it still runs. For people: the model sees the result alone."""
+
+    type: ClassVar[str] = "output"
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolReturned:
     """A tool has run. ``text`` is what the model sees, ``shown`` what a person sees (a diff, the first lines)."""
 
@@ -137,6 +146,7 @@ Event = (
     | Text
     | Reasoning
     | ToolCalled
+    | CommandOutput
     | ToolReturned
     | UsageReported
     | Rewritten

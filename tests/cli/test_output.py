@@ -19,13 +19,16 @@ from hearth.cli.output import (
     hidden_lines,
     printable,
     progress_line,
+    rewrite_line,
 )
 from hearth.events import (
+    CommandOutput,
     Event,
     Failed,
     Finished,
     Progress,
     Reasoning,
+    Rewritten,
     SessionStarted,
     Text,
     ToolCalled,
@@ -42,8 +45,11 @@ TURN: list[Event] = [
     Reasoning("hm"),
     Text("I look"),
     UsageReported(1, USAGE),
+    Progress("resample", 1, note="broken markup"),
     ToolCalled("c1", "edit", '{"path": "a.py"}', "a.py"),
+    CommandOutput("c1", "half\nway\n"),
     ToolReturned("c1", "edit", "edited a.py", "line 1:\n-x = 1\n+x = 2", seconds=1.25),
+    Rewritten("mask", 9_000, 5_000, 0.1, 12.4, "3 results"),
     Text("All done.\n"),
     UsageReported(2, USAGE),
     Finished("completed", "All done.", 2, ("a.py",), "s1"),
@@ -98,6 +104,8 @@ CONTRACT = {
     "progress": {"phase", "done", "total", "eta_s", "note"},
     "text": {"text"},
     "reasoning": {"text"},
+    "output": {"id", "text"},
+    "rewrite": {"kind", "before", "after", "seconds", "read_s", "note"},
     "tool_call": {"id", "name", "arguments", "label"},
     "tool_result": {"id", "name", "text", "shown", "failed", "seconds"},
     "usage": {"step", "prompt", "reused", "new", "generated", "prefill_s", "decode_s"},
@@ -155,6 +163,8 @@ def test_the_cache_line_without_an_answer() -> None:
     [
         (Progress("queued"), "queued"),
         (Progress("loading", note="loading pilot \x1b[2J2 s"), "loading pilot [2J2 s"),
+        (Progress("resample", 2, note="broken markup"), "asked again (2): broken markup"),
+        (Progress("subagent", 3, 16, note="explore: grep x"), "sub-agent, step 3 of 16 · explore: grep x"),
         (Progress("prefill"), "prefill"),
         (
             Progress("prefill", 12_000, 24_000, 9.6),
@@ -215,3 +225,17 @@ def test_who_is_asked_sees_what_the_line_does_not_show() -> None:
 
 def test_an_error_without_a_remedy() -> None:
     assert error_line(Failed("agent", "no luck")) == "hearth: no luck"
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            Rewritten("mask", 12_400, 6_100, 0.1, 3.24, "7 results"),
+            "old results were left out: 12,400 tokens, now 6,100 · reading again takes about 3 s · 7 results",
+        ),
+        (Rewritten("retry", 900, 800), "the last step was taken back: 900 tokens, now 800"),
+    ],
+)
+def test_a_rewrite_as_a_line(event: Rewritten, line: str) -> None:
+    assert rewrite_line(event) == line

@@ -21,13 +21,16 @@ from hearth.cli.output import (
     hidden_lines,
     printable,
     progress_line,
+    rewrite_line,
 )
 from hearth.events import (
+    CommandOutput,
     Event,
     Failed,
     Finished,
     Progress,
     Reasoning,
+    Rewritten,
     SessionStarted,
     Text,
     ToolCalled,
@@ -73,6 +76,11 @@ class LiveText:
             case ToolCalled():
                 self._print(call_line(event), "bold")
                 self._wait(f"running {event.name}")
+            case CommandOutput(_, text):
+                if lines := printable(text).strip().splitlines():
+                    self._wait(f"running · {lines[-1][: self._console.width - 12]}")
+            case Rewritten():
+                self._print(f"  {rewrite_line(event)}", "dim")
             case ToolReturned():
                 self._show_result(event)
                 self._wait("waiting for the model")

@@ -7,12 +7,20 @@ import re
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
-from hearth.events import Event, Failed, Finished, Progress, ToolCalled, UsageReported, event_to_json
+from hearth.events import Event, Failed, Finished, Progress, Rewritten, ToolCalled, UsageReported, event_to_json
 from hearth.messages import ToolCall, Usage
 
 # Beside what drives the terminal, what turns the order of letters round: "rm x" must not look like "x mr".
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BAR_WIDTH = 24
+REWRITES = {
+    "compaction": "the conversation was summed up",
+    "mask": "old results were left out",
+    "restart": "the model begins afresh",
+    "retry": "the last step was taken back",
+    "undo": "a turn was undone",
+    "redo": "a turn was done again",
+}
 LONGEST_LABEL = 200
 """Characters of a call's label that are shown."""
 MOST_ASKED_LINES = 60
@@ -148,6 +156,10 @@ def hidden_lines(call: ToolCall, label: str) -> list[str]:
 
 def progress_line(event: Progress) -> str:
     """What is waited for; in prefill a bar, the tokens and the estimated time."""
+    if event.phase == "resample":
+        return printable(f"asked again ({event.done}): {event.note}")
+    if event.phase == "subagent":
+        return printable(f"sub-agent, step {event.done} of {event.total} · {event.note}")
     if event.phase != "prefill" or event.total <= 0:
         return printable(event.note) or event.phase
     if event.done >= event.total:
@@ -156,6 +168,14 @@ def progress_line(event: Progress) -> str:
     bar = "━" * filled + "─" * (_BAR_WIDTH - filled)
     eta = f" · about {_span(event.eta_s)} left" if event.eta_s >= 0 else ""
     return f"prefill {bar} {event.done:,} of {event.total:,} tokens{eta}"
+
+
+def rewrite_line(event: Rewritten) -> str:
+    """What was left out of the history, and what it costs."""
+    what = REWRITES[event.kind]
+    cost = f" · reading again takes about {_span(event.read_s)}" if event.read_s >= 1 else ""
+    note = f" · {event.note}" if event.note else ""
+    return printable(f"{what}: {event.before:,} tokens, now {event.after:,}{cost}{note}")
 
 
 def first_lines(text: str, most: int) -> list[str]:
