@@ -98,7 +98,7 @@ CONCRETE = {
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{
         f"hearth.tools.{name}": ("agent/assemble.py", "tools/*", "pilot/*")
-        for name in ("bash", "edit", "glob", "grep", "read", "write")
+        for name in ("bash", "edit", "glob", "grep", "kill", "output", "read", "todo", "write")
     },
 }
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.sandbox import command
-from hearth.sandbox.command import MOST_OUTPUT, QUIET, CommandResult, PlainShell, _Ends
+from hearth.sandbox.command import MOST_OUTPUT, QUIET, CommandResult, Ends, PlainShell
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_no_descriptor_is_left_open(shell: PlainShell, tmp_path: Path) -> 
 
 @given(st.lists(st.binary(max_size=30)), st.integers(2, 40))
 def test_both_ends_of_the_output_are_kept(pieces: list[bytes], limit: int) -> None:
-    kept = _Ends(limit)
+    kept = Ends(limit)
     data = b"".join(piece.replace(b"[", b"(") for piece in pieces)
     for piece in pieces:
         kept.add(piece.replace(b"[", b"("))

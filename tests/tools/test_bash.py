@@ -1,12 +1,14 @@
 """Bash: what the model sees of a command."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
+from hearth.sandbox.background import Background
 from hearth.sandbox.command import PlainShell
-from hearth.tools.bash import Bash, BashParams, clean_output
+from hearth.tools.bash import Bash, BashParams
 from hearth.tools.tool import ToolResult
 
 
@@ -71,26 +73,67 @@ def test_labels(bash: Bash) -> None:
     assert bash.label(BashParams("echo a")) == "echo a"
     assert bash.label(BashParams("\necho a\necho b\n")) == "echo a …"
     assert bash.label(BashParams("")) == ""
+    assert bash.label(BashParams("npm start", background=True)) == "npm start (in the background)"
 
 
-@pytest.mark.parametrize(
-    ("output", "cleaned"),
-    [
-        ("\x1b]0;title\x07text", "text"),
-        ("\x1b]8;;link\x1b\\text\x1b]8;;\x1b\\", "text"),
-        ("\x1b[2K\x1b[1;32mok\x1b[m", "ok"),
-        ("\x1b(B\x1b[mok\x1bc\x1b7", "ok"),
-        ("a\r\nb\r\n", "a\nb\n"),
-        ("a\rb\rc", "c"),
-        ("a\r\r\nb", "a\nb"),
-        ("\r", ""),
-        ("no codes", "no codes"),
-    ],
-)
-def test_terminal_codes_are_dropped(output: str, cleaned: str) -> None:
-    assert clean_output(output) == cleaned
+async def test_without_a_background_a_model_is_told_so(bash: Bash) -> None:
+    result = await bash.run(BashParams("echo hi", background=True))
+    assert result.failed
+    assert result.for_model == "nothing can run in the background here: leave background out"
 
 
-def test_cleaning_takes_linear_time() -> None:
-    assert clean_output("\x1b]" * 300_000) == ""
-    assert clean_output("\r" * 1_000_000) == ""
+async def test_in_the_background_it_returns_at_once_with_an_id_and_the_first_output(tmp_path: Path) -> None:
+    shell = PlainShell(tmp_path, os.environ)
+    background = Background(shell)
+    bash = Bash(shell, 20.0, background)
+    result = await bash.run(BashParams("echo listening; sleep 600", background=True))
+    assert not result.failed
+    assert result.for_model == (
+        'listening\n[runs in the background as b1: output(id="b1") reads on, kill(id="b1") ends it]'
+    )
+    await background.close()
+
+
+async def test_what_ends_at_once_in_the_background_is_told_like_any_command(tmp_path: Path) -> None:
+    shell = PlainShell(tmp_path, os.environ)
+    background = Background(shell)
+    bash = Bash(shell, 20.0, background)
+    failed = await bash.run(BashParams("no-such-command", background=True))
+    assert failed.failed
+    assert failed.for_model.endswith("[exit 127]")
+    assert await bash.run(BashParams("true", background=True)) == ToolResult("[no output]", for_person="[no output]")
+    assert background.jobs == ()
+    missing = PlainShell(tmp_path / "gone", os.environ)
+    lost = await Bash(missing, 20.0, Background(missing)).run(BashParams("true", background=True))
+    assert lost.for_model.startswith("the command could not be started: ")
+
+
+async def test_too_many_in_the_background_are_refused(tmp_path: Path) -> None:
+    shell = PlainShell(tmp_path, os.environ)
+    background = Background(shell, most=1)
+    bash = Bash(shell, 20.0, background)
+    await bash.run(BashParams("sleep 600", background=True))
+    refused = await bash.run(BashParams("sleep 600", background=True))
+    assert refused.failed
+    assert refused.for_model.startswith("the command was not started: 1 commands run in the background: b1")
+    await background.close()
+
+
+async def test_interrupted_before_its_id_is_told_a_command_in_the_background_is_ended(tmp_path: Path) -> None:
+    shell = PlainShell(tmp_path, os.environ)
+    background = Background(shell)
+    bash = Bash(shell, 20.0, background)
+    task = asyncio.create_task(bash.run(BashParams("echo $$ > pid; sleep 600", background=True)))
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip()):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert background.jobs == ()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_how_long_output_is_shortened_can_be_chosen(tmp_path: Path) -> None:
+    bash = Bash(PlainShell(tmp_path, os.environ), 20.0, shorten=lambda text: text[:3])
+    assert (await bash.run(BashParams("echo abcdef"))).for_model == "abc"

@@ -1,4 +1,4 @@
-"""Run one shell command in its own process group, bounded in time and output. The box will stand behind this seam."""
+"""Run shell commands, each in a group of its own, bounded in time and output. The box will stand behind this seam."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from hearth.sandbox.leash import Leash
+from hearth.sandbox.voice import Told, Voice
 
 MOST_OUTPUT = 2 * 1024 * 1024
 """Bytes of output that are kept; the middle of a longer one is dropped."""
@@ -32,6 +35,9 @@ QUIET = {
 """What every command finds in its environment: no pager, no prompt, no colours, one width."""
 
 
+Hear = Callable[[bytes], None]
+
+
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """``output`` is stdout and stderr as they came; ``code`` is the exit status, negative for a signal."""
@@ -49,21 +55,63 @@ class Shell(Protocol):
         ...
 
 
+class Launcher(Protocol):
+    """Something that starts commands and lets them run. Whoever starts one MUST end it."""
+
+    async def start(self, command: str, hear: Hear) -> Running:
+        """Start ``command`` with a shell. Raises OSError or ValueError if it cannot be started."""
+        ...
+
+
 class PlainShell:
     """Runs commands with the rights of this process: no box yet.
 
     A command that makes a session or a group of its own (``setsid``, ``set -m``) leaves the group, and outlives it.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        on_output: Told | None = None,
+        leash: Leash | None = None,
+    ) -> None:
+        """``on_output`` is told what a command says while ``run`` waits for it; what runs is tied to ``leash``."""
         self._directory = directory
         self._environment = {**environment, **QUIET}
+        self._on_output = on_output
+        self._leash = leash
 
     async def run(self, command: str, timeout_s: float) -> CommandResult:
         """Run it with ``bash -c`` (``sh`` where there is none); stdin is empty.
 
         Raises OSError or ValueError if it cannot be started.
         """
+        kept = Ends(MOST_OUTPUT)
+        voice = Voice(self._on_output) if self._on_output else None
+
+        def hear(data: bytes) -> None:
+            kept.add(data)
+            if voice:
+                voice.add(data)
+
+        running = await self.start(command, hear)
+        timed_out = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                await running.wait()
+        except TimeoutError:
+            timed_out = True
+        finally:
+            try:
+                await running.end()
+            finally:
+                if voice:
+                    voice.close()
+        return CommandResult(kept.text(), running.code, timed_out)
+
+    async def start(self, command: str, hear: Hear) -> Running:
+        """Start it and let it run; ``hear`` gets its output. Raises OSError or ValueError if it cannot be started."""
         shell = "/bin/bash" if os.access("/bin/bash", os.X_OK) else "/bin/sh"
         # A pipe of our own: with asyncio's, waiting for the process also waits for every child that holds the pipe.
         read_end, write_end = os.pipe()
@@ -84,44 +132,63 @@ class PlainShell:
             raise
         finally:
             os.close(write_end)
-        kept = _Ends(MOST_OUTPUT)
-        reading = asyncio.create_task(_drain(read_end, kept))
-        timed_out = False
+        if self._leash:
+            self._leash.hold(process.pid)
+        return Running(process, read_end, hear, self._leash)
+
+
+class Running:
+    """A command that was started, with all that it starts. ``end`` it, whatever happens."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, read_end: int, hear: Hear, leash: Leash | None = None
+    ) -> None:
+        """``read_end`` is the pipe that its output comes through; it is closed when all is over."""
+        self._process = process
+        self._leash = leash
+        self._total = 0
+        self._reading = asyncio.create_task(self._drain(read_end, hear))
+
+    @property
+    def code(self) -> int:
+        """The exit status, negative for a signal; -1 while it is not known."""
+        return self._process.returncode if self._process.returncode is not None else -1
+
+    async def wait(self) -> None:
+        """Until the shell is gone and what it said is heard."""
+        await self._process.wait()
+        await self._settle()
+
+    async def end(self) -> None:
+        """End the whole group: asked first while the shell lives, then killed. Safe to call twice."""
         try:
-            async with asyncio.timeout(timeout_s):
-                await process.wait()
-                await _settle(reading, kept)
-        except TimeoutError:
-            timed_out = True
+            await _end_group(self._process)
+            await self._settle()
         finally:
-            try:
-                await _end_group(process)
-                await _settle(reading, kept)
-            finally:
-                reading.cancel()
-        return CommandResult(kept.text(), process.returncode if process.returncode is not None else -1, timed_out)
+            self._reading.cancel()
+            if self._leash:
+                self._leash.free(self._process.pid)
 
+    async def _drain(self, read_end: int, hear: Hear) -> None:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        )
+        try:
+            while data := await reader.read(65536):
+                self._total += len(data)
+                hear(data)
+        finally:
+            transport.close()
 
-async def _drain(read_end: int, kept: _Ends) -> None:
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
-    )
-    try:
-        while data := await reader.read(65536):
-            kept.add(data)
-    finally:
-        transport.close()
-
-
-async def _settle(reading: asyncio.Task[None], kept: _Ends) -> None:
-    # The command is over when its shell is: what is in the pipe still counts, but a child in the background may hold
-    # the pipe open for ever, silent or not.
-    for _ in range(MOST_QUIET_SPELLS):
-        before = kept.total
-        await asyncio.wait({reading}, timeout=QUIET_SPELL_S)
-        if reading.done() or kept.total == before:
-            return
+    async def _settle(self) -> None:
+        # The command is over when its shell is: what is in the pipe still counts, but a child in the background may
+        # hold the pipe open for ever, silent or not.
+        for _ in range(MOST_QUIET_SPELLS):
+            before = self._total
+            await asyncio.wait({self._reading}, timeout=QUIET_SPELL_S)
+            if self._reading.done() or self._total == before:
+                return
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
@@ -141,16 +208,18 @@ def _signal(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-class _Ends:
+class Ends:
     """Keeps the first and the last half of what is added."""
 
     def __init__(self, limit: int) -> None:
+        """``limit`` in bytes."""
         self._half = limit // 2
         self._head = bytearray()
         self._tail = bytearray()
         self.total = 0
 
     def add(self, data: bytes) -> None:
+        """Take more."""
         self.total += len(data)
         room = self._half - len(self._head)
         self._head += data[:room]
@@ -159,7 +228,12 @@ class _Ends:
             del self._tail[: -self._half]
 
     def text(self) -> str:
+        """What was kept, as text."""
+        return self.data().decode("utf-8", errors="replace")
+
+    def data(self) -> bytes:
+        """What was kept; between its halves it says how much is missing."""
         tail = self._tail[-self._half :]
         dropped = self.total - len(self._head) - len(tail)
         middle = f"\n[{dropped:,} bytes cut here]\n".encode() if dropped else b""
-        return (self._head + middle + tail).decode("utf-8", errors="replace")
+        return bytes(self._head + middle + tail)

@@ -59,9 +59,15 @@ def describe_tool(tool: Tool[Any]) -> ToolSpec:
 
 def _schema(params: type[msgspec.Struct]) -> dict[str, Any]:
     whole = msgspec.json.schema(params)
-    found = whole["$defs"][params.__name__]
-    properties = {
-        name: {key: value for key, value in field.items() if key not in ("default", "title")}
-        for name, field in found["properties"].items()
-    }
-    return {"type": "object", "properties": properties, "required": found.get("required", [])}
+    return _plain(whole["$defs"][params.__name__], whole["$defs"])
+
+
+def _plain(schema: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
+    """The schema without titles, defaults and references: small models and grammars know none of these."""
+    if reference := schema.get("$ref"):
+        return _plain(defined[reference.rsplit("/", 1)[-1]], defined)
+    if schema.get("type") == "object" and "properties" in schema:
+        properties = {name: _plain(field, defined) for name, field in schema["properties"].items()}
+        return {"type": "object", "properties": properties, "required": schema.get("required", [])}
+    kept = {key: value for key, value in schema.items() if key not in ("default", "title")}
+    return {**kept, "items": _plain(kept["items"], defined)} if isinstance(kept.get("items"), dict) else kept
