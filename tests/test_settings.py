@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.errors import SettingsError
-from hearth.settings import ENVIRONMENT, ForeignSettings, Settings, known_names, load_settings
+from hearth.settings import ENVIRONMENT, ForeignSettings, ProfileSettings, Settings, known_names, load_settings
 
 NONE = Path("/nonexistent/config.toml")
 
@@ -77,6 +77,13 @@ def test_every_variable_sets_what_it_names() -> None:
         ('[engines.shop]\nkind = "ollama"\nmodels = ["a\\u0000"]\n', "plain text on one line"),
         ("[engines.shop]\nkind = 'ollama'\nmodells = []\n", "unknown setting 'engines.shop.modells'"),
         ("[engines.Shop]\nkind = 'ollama'\n", "setting engines.Shop from"),
+        ("[profiles.qwen]\ntier = 'big'\n", "setting profiles.qwen.tier = 'big' from"),
+        ("[profiles.qwen]\ntier = 'big'\n", "must be one of minimal, standard, full"),
+        ("[profiles.'a.b']\nwork = 2\n", "setting profiles.a.b.work = 2 from"),
+        ("[profiles.qwen]\nthinking = 'much'\n", "must be a whole number"),
+        ("[profiles.qwen]\ncolour = 1\n", "unknown setting 'profiles.qwen.colour'"),
+        ("[profiles]\nqwen = 3\n", "unknown setting 'profiles.qwen'"),
+        ("[profiles.qwen.sampling]\ntop_p = 1\n", "unknown setting 'profiles.qwen.sampling'"),
         ('[engines."a.b"]\nkind = "ollama"\n', "unknown setting 'engines.a.b'"),
         ("model = \n", "is not TOML"),
         ("[gateway\n", "is not TOML"),
@@ -127,6 +134,19 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_settings(tmp_path / "config.toml", {})
 
 
+def test_profiles_are_named_as_models_are(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[profiles.qwen]\ntier = "full"\n[profiles."qwen3.6:27b"]\nwork = 0.5\nfamily = "glm"\n[profiles.x]\n'
+    )
+    settings = load_settings(file, {})
+    assert settings.profiles == {
+        "qwen": ProfileSettings(tier="full"),
+        "qwen3.6:27b": ProfileSettings(work=0.5, family="glm"),
+    }
+    assert settings.origin["profiles.qwen3.6:27b.work"] == str(file)
+
+
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b"\xef\xbb\xbfmodel = 'x'\n")
@@ -154,10 +174,10 @@ def test_the_page_on_settings_names_each_with_its_default_and_variable() -> None
     assert list(rows) == known_names()
     assert {row[1]: name for name, row in rows.items() if row[1]} == ENVIRONMENT
     for name, (default, _) in rows.items():
-        value: object = Settings(engines={"NAME": ForeignSettings()})
+        value: object = Settings(engines={"NAME": ForeignSettings()}, profiles={"NAME": ProfileSettings()})
         for part in name.split("."):
             value = value[part] if isinstance(value, dict) else getattr(value, part)
-        shown = f"{value:g}" if isinstance(value, float) else "" if value == () else str(value)
+        shown = f"{value:g}" if isinstance(value, float) else "" if value in ((), None) else str(value)
         assert default == (shown.lower() if isinstance(value, bool) else shown)
 
 

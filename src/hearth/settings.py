@@ -9,11 +9,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from hearth.errors import SettingsError
+
+Edit = Literal["replace", "multi", "search_replace", "apply_patch", "whole", "lines", "symbol", "hashline"]
+"""The forms in which models write changes."""
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +97,50 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Default limit for one command."""
 
 
+class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the owner says of a family of models, or of one model, as ``[profiles.NAME]``; None leaves what is known of
+    it (``docs/profiles.md``)."""
+
+    family: str | None = None
+    """Treat this model as one of another family."""
+    dialect: Literal["chat", "harmony", "text"] | None = None
+    """How it is spoken to."""
+    tier: Literal["minimal", "standard", "full"] | None = None
+    """How much prompt and tools may weigh."""
+    edit: Edit | None = None
+    """In which form it writes changes."""
+    echo: bool | None = None
+    """Whether its reasoning goes back to it."""
+    parallel: bool | None = None
+    """Whether it may make several calls in one step."""
+    thinking: int | None = None
+    """Tokens that it may think in one answer; 0 has no bound."""
+    effort: Literal["", "low", "medium", "high"] | None = None
+    """How hard it thinks, where it knows degrees."""
+    max_tokens: int | None = None
+    """Tokens of one answer."""
+    work: float | None = None
+    """Share of the window that a session should hold."""
+    work_most: int | None = None
+    """Tokens that it should hold at most; 0 has no bound."""
+    mask: float | None = None
+    """Share at which old observations are masked."""
+    compact: float | None = None
+    """Share at which it is compacted."""
+    compact_most: int | None = None
+    """Tokens at which it is compacted at the latest; 0 has no bound."""
+    temperature: float | None = None
+    """Sampling, as the five that follow: sent with every request."""
+    top_p: float | None = None
+    """The likeliest tokens that together have this probability; 1 takes all."""
+    top_k: int | None = None
+    """So many of the likeliest tokens; 0 takes all."""
+    min_p: float | None = None
+    """Tokens at least so likely against the likeliest."""
+    repeat_penalty: float | None = None
+    """1 has none."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. ``origin`` maps a dotted name to where its value came from; defaults are left out."""
 
@@ -103,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engines: dict[str, ForeignSettings] = msgspec.field(default_factory=dict)
     kv: KvSettings = KvSettings()
     agent: AgentSettings = AgentSettings()
+    profiles: dict[str, ProfileSettings] = msgspec.field(default_factory=dict)
     origin: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -137,7 +186,22 @@ _RANGES: dict[str, tuple[float, float]] = {
     "kv.rest_s": (0, 86_400),
     "agent.max_steps": (1, 100_000),
     "agent.bash_timeout_s": (0.1, 86_400),
+    "profiles.NAME.thinking": (0, 1 << 20),
+    "profiles.NAME.max_tokens": (256, 1 << 20),
+    "profiles.NAME.work": (0.05, 0.95),
+    "profiles.NAME.work_most": (0, 1 << 24),
+    "profiles.NAME.mask": (0.05, 0.95),
+    "profiles.NAME.compact": (0.05, 0.95),
+    "profiles.NAME.compact_most": (0, 1 << 24),
+    "profiles.NAME.temperature": (0, 2),
+    "profiles.NAME.top_p": (0.01, 1),
+    "profiles.NAME.top_k": (0, 1 << 20),
+    "profiles.NAME.min_p": (0, 1),
+    "profiles.NAME.repeat_penalty": (0.1, 2),
 }
+
+_CHOSEN: dict[str, type[msgspec.Struct]] = {"engines": ForeignSettings, "profiles": ProfileSettings}
+"""Sections whose tables have names that the owner chooses. Those of profiles are models', and may hold dots."""
 
 
 def load_settings(
@@ -171,8 +235,8 @@ def known_names(owner: type[msgspec.Struct] = Settings, prefix: str = "") -> lis
     for field in msgspec.structs.fields(owner):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             names += known_names(field.type, f"{prefix}{field.name}.")
-        elif field.name == "engines":
-            names += known_names(ForeignSettings, "engines.NAME.")
+        elif chosen := _CHOSEN.get(field.name) if owner is Settings else None:
+            names += known_names(chosen, f"{field.name}.NAME.")
         elif field.name != "origin":
             names.append(prefix + field.name)
     return names
@@ -203,6 +267,9 @@ def _read_file(config_file: Path) -> dict[str, Any]:
         elif re.fullmatch(r"engines\.[^.]+", name) and value == {}:
             # An engine of which nothing is said: what it lacks is told, not that its name is unknown.
             flat[f"{name}.kind"] = flat.pop(name) or ""
+        elif name.startswith("profiles.") and isinstance(value, dict):
+            del flat[name]
+            flat.update({f"{name}.{inner}": deep for inner, deep in value.items()})
     return flat
 
 
@@ -225,11 +292,11 @@ def _check_engine(name: str, engine: ForeignSettings, origin: str) -> None:
 
 
 def _convert(name: str, value: Any, origin: str) -> Any:
-    kinds = re.sub(r"^engines\.[^.]+\.", "engines.NAME.", name)
-    section, _, leaf = kinds.rpartition(".")
+    *sections, leaf = _split(name)
     owner: Any = Settings
-    for part in filter(None, section.split(".")):
-        owner = ForeignSettings if part == "NAME" else _field_type(owner, part)
+    for index, part in enumerate(sections):
+        owner = _CHOSEN[sections[0]] if index == 1 and sections[0] in _CHOSEN else _field_type(owner, part)
+    kinds = ".".join([sections[0], "NAME", leaf]) if len(sections) == 2 and sections[0] in _CHOSEN else name
     kind = _field_type(owner, leaf) if owner is not None and name != "origin" else None
     if kind is None:
         raise SettingsError(f"unknown setting {name!r} in {origin}", f"the settings are: {', '.join(known_names())}")
@@ -248,8 +315,18 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     return converted
 
 
+def _split(name: str) -> list[str]:
+    """A dotted name in its parts. Of a profile's the middle is one, whatever dots it has."""
+    first, *rest = name.split(".")
+    if first == "profiles" and len(rest) > 1:
+        return [first, ".".join(rest[:-1]), rest[-1]]
+    return [first, *rest]
+
+
 def _wanted(kind: Any) -> str:
     """A type in words."""
+    if NoneType in get_args(kind):
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         return f"one of {', '.join(filter(None, get_args(kind)))}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -266,7 +343,7 @@ def _field_type(owner: Any, name: str) -> Any:
 
 
 def _place(tree: dict[str, Any], name: str, value: Any) -> None:
-    *sections, leaf = name.split(".")
+    *sections, leaf = _split(name)
     for section in sections:
         tree = tree.setdefault(section, {})
     tree[leaf] = value

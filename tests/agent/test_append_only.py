@@ -18,11 +18,12 @@ from hearth.agent.session import Session
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript
 from hearth.events import Finished, Text, ToolCalled
 from hearth.llm.answer import Failed, Truncated
-from hearth.llm.profile import PILOT, STANDARD, Profile
+from hearth.llm.profile import PILOT, Profile, profile_for
 from hearth.llm.scripted import Line, ScriptedModel, Stall
 from hearth.messages import Message, ToolCall, Usage
 from hearth.sandbox.command import PlainShell
 
+STANDARD = profile_for("standard")
 TEXT = st.text(max_size=30)
 NAMES = st.sampled_from(["a.py", "src/b.py", "ä ö.txt", "../out", "missing", "."])
 

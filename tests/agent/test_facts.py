@@ -7,11 +7,12 @@ import pytest
 
 from hearth.agent.facts import LONGEST_GUIDE, MOST_STATUS_LINES, system_text
 from hearth.agent.frame import Frame
-from hearth.llm.profile import PILOT, STANDARD
+from hearth.llm.profile import PILOT, profile_for
 from hearth.messages import Message, ToolSpec
 from hearth.sandbox.command import CommandResult, PlainShell
 
 TODAY = date(2026, 11, 23)
+STANDARD = profile_for("standard")
 
 
 async def facts(folder: Path) -> str:

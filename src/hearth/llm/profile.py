@@ -1,29 +1,71 @@
-"""What we know of a model family: which prompt, tools and sampling make it work. Pure data."""
+"""What we know of a model: which prompt, tools, form of edits and sampling make it work. Pure data."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from importlib import resources
+from typing import Any
 
-Dialect = Literal["chat", "harmony", "text"]
-Tier = Literal["minimal", "standard", "full"]
-EditFormat = Literal["replace", "multi", "search_replace", "apply_patch", "whole", "lines", "symbol", "hashline"]
+import msgspec
+
+from hearth.errors import SettingsError
+from hearth.llm.families import (
+    Dialect,
+    EditFormat,
+    Knowledge,
+    Place,
+    Tier,
+    find_family,
+    knowledge,
+    plain_name,
+    settle,
+)
+from hearth.messages import ToolSpec
+from hearth.settings import ProfileSettings
+
+__all__ = ["PILOT", "Dialect", "EditFormat", "Limits", "Profile", "Tier", "limits", "profile_for", "worded"]
+
+SMALL_CONTEXT = 8192
+"""Tokens of a window up to which the prompt is minimal."""
+MIDDLE_CONTEXT = 32_768
+"""Tokens of a window below which it is not full."""
+ASSUMED_CONTEXT = 16_384
+"""Tokens of a window that nobody has told."""
+SMALLEST_ANSWER = 256
+"""Tokens that an answer may have in the smallest window; elsewhere a quarter of it."""
+MINIMAL_OPTIONAL = {"read": ("offset",)}
+"""Parameters that even a minimal prompt tells: without it a small window never sees the end of a file."""
+SPEAKS_OF_TOOLS = re.compile(r"\btools\b|\btool_calls?\b")
+"""What a chat template that knows tools holds."""
+WITHOUT_TOOLS: Mapping[str, Any] = {
+    "dialect": "text",
+    "tools_in": "system",
+    "edit": "search_replace",
+    "parallel": False,
+}
+"""What is otherwise with a model whose template knows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How to talk to one family.
+    """How to talk to one model. ``name`` is its family's.
 
     ``system`` is the frozen system text; ``tools`` names the tools in prompt order; ``facts`` says whether the
     session's facts (folder, date, git status, AGENTS.md) follow the system text; ``sampling`` goes into every
     request, because server defaults are not the vendor's; ``max_tokens`` bounds one answer.
 
     ``dialect`` is what is spoken: OpenAI chat (the server has the parser), Harmony over raw completion, or plain text
-    with fenced calls for models without tools. ``tier`` is how much the system text and tools may weigh, ``edit`` in
-    which form the model writes changes, ``echo`` whether its reasoning goes back to it, ``names`` what it calls our
-    tools (ours to its own), ``parallel`` whether it may make several calls in one step, ``thinking`` how many tokens it
-    may think in one answer (0: no bound). ``work``, ``mask`` and ``compact`` are shares of the real window: what a
-    session should hold, where old observations are masked, where it is compacted.
+    with fenced calls for models without tools. ``tools_in`` is where the tools go: the model's own template puts them
+    in place, or our renderer writes them into the system message. ``tier`` is how much the system text and tools may
+    weigh, ``edit`` in which form the model writes changes, ``echo`` whether its reasoning goes back to it, ``names``
+    what it calls our tools (ours to its own), ``parallel`` whether it may make several calls in one step, ``thinking``
+    how many tokens it may think in one answer (0: no bound), ``effort`` how hard, for who knows degrees. ``work``,
+    ``mask`` and ``compact`` are shares of the real window: what a session should hold, where old observations are
+    masked, where it is compacted; ``work_most`` and ``compact_most`` bound them in tokens (0: no bound), see
+    ``limits``. ``calibrated`` says that something of it was measured with this very model.
     """
 
     name: str
@@ -33,15 +75,29 @@ class Profile:
     sampling: dict[str, Any] = field(default_factory=dict)
     max_tokens: int = 8192
     dialect: Dialect = "chat"
+    tools_in: Place = "template"
     tier: Tier = "standard"
     edit: EditFormat = "replace"
     echo: bool = True
     names: dict[str, str] = field(default_factory=dict)
     parallel: bool = True
     thinking: int = 0
+    effort: str = ""
     work: float = 0.35
     mask: float = 0.6
     compact: float = 0.75
+    work_most: int = 24_000
+    compact_most: int = 40_000
+    calibrated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Tokens of one window: what a session should hold, where old observations are masked, where it is compacted."""
+
+    work: int
+    mask: int
+    compact: int
 
 
 PILOT = Profile(
@@ -54,25 +110,98 @@ PILOT = Profile(
 )
 """The model in the package. Its training sessions are rendered from this very record: change it, and retrain."""
 
-STANDARD = Profile(
-    name="standard",
-    system=(
-        "You are hearth, a coding agent on the user's own machine. Work in the project folder with the tools until the "
-        "task is done.\n"
-        "- Look before you change: grep and read first, never guess file contents.\n"
-        "- Use edit for changes in existing files; old is copied exactly from the file.\n"
-        "- After changes run the tests or the program, and mend what fails.\n"
-        "- A tool result that says failed means that nothing was done: read why, then try another way.\n"
-        "- Keep to the task. Change no tests unless asked. Leave no scratch files.\n"
-        "- When done, say in a few plain sentences what you changed and how it was checked."
-    ),
-    tools=("read", "write", "edit", "bash", "grep", "glob"),
-    sampling={"temperature": 0.7, "top_p": 0.95, "min_p": 0.01},
-)
-"""For every model that we know nothing more of."""
+
+def profile_for(
+    model: str,
+    template: str = "",
+    context: int = 0,
+    own: Mapping[str, ProfileSettings] | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> Profile:
+    """The profile of a model.
+
+    ``template`` is its chat template, or the markers that a gateway found in it, empty where nobody knows;
+    ``context`` the tokens of its window, 0 likewise. ``measured`` are the fields that a calibration found
+    (``calibration.verdict``), ``own`` what the owner says of families and of models, by their names: a model's table
+    counts before its family's, and may name another ``family``. Whoever comes later wins: package, template,
+    calibration, owner. A small window bounds tier and answers whoever says them.
+    """
+    if plain_name(model) == PILOT.name:
+        return PILOT
+    known, tables = knowledge(), own or {}
+    family = (model in tables and tables[model].family) or find_family(model, template, known)
+    if family not in known.families:
+        raise SettingsError(
+            f"profiles.{model}.family = {family!r}: there is no such family", f"there are: {', '.join(known.families)}"
+        )
+    fields = settle(family, model, known)
+    if template and fields["dialect"] == "chat" and not SPEAKS_OF_TOOLS.search(template):
+        fields.update(WITHOUT_TOOLS)
+    fields.update(measured or {})
+    for name in dict.fromkeys((family, model)):
+        _lay_over(fields, tables.get(name, ProfileSettings()))
+    return _make(family, fields, context, known, calibrated=bool(measured))
 
 
-def profile_for(model: str) -> Profile:
-    """The profile for a model's name; the path of a GGUF counts by its file name."""
-    name = model.rsplit("/", 1)[-1].lower()
-    return PILOT if name in ("pilot", "pilot.gguf") else STANDARD
+def limits(profile: Profile, context: int) -> Limits:
+    """The limits in tokens for a window of ``context`` tokens; 0 is one that nobody has told."""
+    window = context or ASSUMED_CONTEXT
+    compact = _bounded(profile.compact, window, profile.compact_most)
+    mask = min(int(profile.mask * window), int(compact * profile.mask / profile.compact))
+    work = min(_bounded(profile.work, window, profile.work_most), mask)
+    return Limits(work, mask, compact)
+
+
+def worded(spec: ToolSpec, profile: Profile) -> ToolSpec:
+    """What a model of this profile is told of a tool: in a minimal prompt one sentence, and the parameters without
+    which there is no call. The tool takes the others all the same. The pilot is told what it was trained on."""
+    if profile.tier != "minimal":
+        return spec
+    first = re.split(r"(?<=[.;])\s", spec.description, maxsplit=1)[0].rstrip(";.") + "."
+    brief = knowledge().brief.get(spec.name, first)
+    told = (*spec.parameters.get("required", ()), *MINIMAL_OPTIONAL.get(spec.name, ()))
+    properties = {name: field for name, field in spec.parameters.get("properties", {}).items() if name in told}
+    return ToolSpec(spec.name, brief, {**spec.parameters, "properties": properties})
+
+
+def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *, calibrated: bool) -> Profile:
+    tier = _tier(fields["tier"], context)
+    answer = min(fields["max_tokens"], max(context // 4, SMALLEST_ANSWER)) if context else fields["max_tokens"]
+    editing = known.edits[fields["edit"]]
+    read, write, *others = known.tools[tier]
+    whole = {**fields, "tier": tier, "max_tokens": answer, "thinking": min(fields["thinking"], answer // 2)}
+    return Profile(
+        name=family,
+        system=_system_text(tier, editing.text, fields["names"]),
+        tools=(read, write, *editing.tools, *others),
+        calibrated=calibrated,
+        **whole,
+    )
+
+
+def _lay_over(fields: dict[str, Any], said: ProfileSettings) -> None:
+    """What the owner says, over what is known."""
+    told = {name: value for name, value in msgspec.structs.asdict(said).items() if value is not None}
+    fields["sampling"] = {name: told.pop(name, value) for name, value in fields["sampling"].items()}
+    fields.update({name: value for name, value in told.items() if name != "family"})
+
+
+def _tier(wanted: Tier, context: int) -> Tier:
+    if 0 < context <= SMALL_CONTEXT:
+        return "minimal"
+    return "standard" if wanted == "full" and 0 < context < MIDDLE_CONTEXT else wanted
+
+
+def _bounded(share: float, window: int, most: int) -> int:
+    return min(int(share * window), most) if most else int(share * window)
+
+
+def _system_text(tier: Tier, editing: str, names: Mapping[str, str]) -> str:
+    """The text of a tier; each name of a tool in braces becomes what the model calls it."""
+    text = _prompt(tier).replace("{editing}", editing)
+    return re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[1]), text)
+
+
+@cache
+def _prompt(tier: Tier) -> str:
+    return resources.files("hearth.llm").joinpath("prompts", f"{tier}.md").read_text(encoding="utf-8").strip()
