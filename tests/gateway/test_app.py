@@ -239,6 +239,21 @@ async def test_the_list_says_the_context_only_once_it_is_known(start: Start) -> 
     assert (after["context_length"], after["loaded"]) == (32_768, True)
 
 
+async def test_one_model_is_told_with_what_its_template_shows(start: Start) -> None:
+    running = await start()
+    listed = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    assert {each["hearth"] for each in listed} == {None}
+    entry = await (await running.local.get("http://hearth/v1/models/pilot")).json()
+    assert (entry["id"], entry["owned_by"], entry["loaded"]) == ("pilot", "hearth", False)
+    assert entry["hearth"]["tools"] is True
+    assert {"<|im_start|>", "<tool_call>", "tools"} <= set(entry["hearth"]["markers"])
+    listed = (await (await running.local.get("http://hearth/v1/models")).json())["data"]
+    assert next(each for each in listed if each["id"] == "pilot")["hearth"] == entry["hearth"]
+    missing = await running.local.get("http://hearth/v1/models/no/such")
+    assert (missing.status, (await missing.json())["error"]["code"]) == (404, "model_not_found")
+    assert (await running.remote.get(f"{running.url}/v1/models/pilot")).status == 401
+
+
 async def test_status_says_what_runs(start: Start) -> None:
     running = await start()
     await (await running.chat()).read()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hearth.gateway.openai import list_models, read_chat, unknown_model
 from hearth.gateway.refusal import Refusal, from_engine
+from hearth.weights.template import read_template
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -61,11 +62,15 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 def test_the_list_and_the_error_name_the_models() -> None:
-    listed = list_models(["a", "b"], {"a": 4096}, ["a"])
+    listed = list_models(["a", "b"], {"a": 4096}, ["a"], {"b": read_template("{{ tools }}<tool_call>")})
     assert [(each["id"], each["context_length"], each["loaded"]) for each in listed["data"]] == [
         ("a", 4096, True),
         ("b", None, False),
     ]
+    assert listed["data"][0]["hearth"] is None
+    about = listed["data"][1]["hearth"]
+    assert about["markers"] == ("tools", "<tool_call>", "tool_call")
+    assert (about["tools"], about["reasoning"], about["vision"]) == (True, False, False)
     assert "there are: a, b" in json.loads(unknown_model("c", ["a", "b"]).envelope())["error"]["fix"]
     assert "hearth models list" in json.loads(unknown_model("c", []).envelope())["error"]["fix"]
 

@@ -17,12 +17,23 @@ from hearth.gateway.asgi import ClientGone, Receive, Request, Scope, Send
 from hearth.gateway.exchange import BEAT_S, Exchange
 from hearth.gateway.guard import check_browser, check_key
 from hearth.gateway.keys import ApiKey
-from hearth.gateway.openai import CHAT_PATH, RAW_PATH, Asked, list_models, read_chat, read_raw
+from hearth.gateway.openai import (
+    CHAT_PATH,
+    MODELS_PATH,
+    RAW_PATH,
+    Asked,
+    list_model,
+    list_models,
+    read_chat,
+    read_raw,
+    unknown_model,
+)
 from hearth.gateway.refusal import Refusal, daemon_stops
 from hearth.gateway.relay import Relay
 from hearth.gateway.residency import Residency
 from hearth.runtime.seat import SeatState
 from hearth.runtime.supervisor import Supervisor
+from hearth.weights.template import Templates
 
 _SERVING = (SeatState.READY, SeatState.BUSY, SeatState.DRAINING)
 LAST_WORDS_S = 1.0
@@ -57,13 +68,14 @@ class Gateway:
         self._names = names
         self._beat_s = beat_s
         self._relay = Relay(supervisor)
+        self._templates = Templates()
         self._live: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._busy = 0
         self._quiet_since = time.monotonic()
         self._routes: dict[str, dict[str, Route]] = {
             "/health": {"GET": self._health},
-            "/v1/models": {"GET": self._models},
+            MODELS_PATH: {"GET": self._models},
             CHAT_PATH: {"POST": partial(self._complete, read_chat)},
             RAW_PATH: {"POST": partial(self._complete, read_raw)},
             "/hearth/status": {"GET": self._status},
@@ -114,7 +126,8 @@ class Gateway:
                 refusal = check_key(self._key, request.header(b"authorization"), request.header(b"x-api-key"))
             if refusal is not None:
                 raise refusal
-        methods = self._routes.get(request.path)
+        one = request.path.startswith(f"{MODELS_PATH}/")
+        methods = {"GET": self._model_entry} if one else self._routes.get(request.path)
         if methods is None:
             raise Refusal(404, "invalid_request_error", "not_found", f"there is nothing at {request.path[:200]}")
         if request.method not in methods:
@@ -134,7 +147,20 @@ class Gateway:
     async def _models(self, request: Request) -> None:
         await self._supervisor.refresh()
         cards = await asyncio.to_thread(self._supervisor.cards)
-        await _answer(request, list_models([card.name for card in cards], self._relay.contexts, self._loaded()))
+        templates = {card.name: found for card in cards if (found := self._templates.known(card))}
+        names = [card.name for card in cards]
+        await _answer(request, list_models(names, self._relay.contexts, self._loaded(), templates))
+
+    async def _model_entry(self, request: Request) -> None:
+        """One model of the list, its file's header read for it: the list itself opens no file."""
+        await self._supervisor.refresh()
+        name = request.path.removeprefix(f"{MODELS_PATH}/")
+        cards = {card.name: card for card in await asyncio.to_thread(self._supervisor.cards)}
+        if name not in cards:
+            raise unknown_model(name, cards)
+        template = await asyncio.to_thread(self._templates.of, cards[name])
+        context = self._relay.contexts.get(name)
+        await _answer(request, list_model(name, context, name in self._loaded(), template))
 
     def _loaded(self) -> list[str]:
         return [each["model"] for each in self._supervisor.report() if each["state"] in _SERVING]

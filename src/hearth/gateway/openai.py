@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from hearth.gateway.refusal import Refusal, bad_request
+from hearth.weights.template import Template
 
+MODELS_PATH = "/v1/models"
 CHAT_PATH = "/v1/chat/completions"
 RAW_PATH = "/v1/completions"
 PRIORITIES = ("interactive", "subagent", "batch")
@@ -130,20 +132,35 @@ def unknown_model(name: str, known: Iterable[str]) -> Refusal:
     )
 
 
-def list_models(names: Iterable[str], known: Mapping[str, int], loaded: Container[str]) -> dict[str, Any]:
-    """OpenAI's list. ``known`` maps a model to the tokens that one request may hold, as its engine said when it last
-    ran; ``context_length`` is null for the others: what a model was trained for is not what this machine gives it."""
+def list_models(
+    names: Iterable[str], known: Mapping[str, int], loaded: Container[str], templates: Mapping[str, Template]
+) -> dict[str, Any]:
+    """OpenAI's list. ``templates`` maps the models to their chat templates, as far as they were read."""
     return {
         "object": "list",
-        "data": [
-            {
-                "id": name,
-                "object": "model",
-                "created": 0,
-                "owned_by": "hearth",
-                "context_length": known.get(name),
-                "loaded": name in loaded,
-            }
-            for name in names
-        ],
+        "data": [list_model(name, known.get(name), name in loaded, templates.get(name)) for name in names],
+    }
+
+
+def list_model(name: str, context: int | None, loaded: bool, template: Template | None) -> dict[str, Any]:
+    """One model as OpenAI lists it. ``context`` are the tokens that one request may hold, as its engine said when it
+    last ran, None for the others: what a model was trained for is not what this machine gives it. ``hearth`` is what
+    its chat template shows, null where that is not known; images are taken by none of this disk's models."""
+    about = None
+    if template:
+        about = {
+            "template": template.digest,
+            "markers": template.markers,
+            "tools": template.tools,
+            "reasoning": template.reasoning,
+            "vision": False,
+        }
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "hearth",
+        "context_length": context,
+        "loaded": loaded,
+        "hearth": about,
     }
