@@ -53,7 +53,7 @@ PLACES = {
         "runtime/process.py",
         "sandbox/*",
         "weights/hardware/system_text.py",
-        "workspace/snapshots.py",
+        "workspace/snapshots/git.py",
     ),
 }
 """Where a library may be imported at all. A library that is not listed may be imported everywhere."""

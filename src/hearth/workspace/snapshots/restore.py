@@ -1,0 +1,207 @@
+"""Carry out a plan in the project. Every folder is walked to from the root without following a symlink, every file is
+replaced whole, and none is touched that is not as it was seen a moment ago."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+
+from hearth.errors import StateError
+from hearth.workspace.snapshots.capture import open_folder
+from hearth.workspace.snapshots.difference import Change, Plan
+from hearth.workspace.snapshots.git import ObjectReader
+from hearth.workspace.snapshots.state import State, status_of
+from hearth.workspace.snapshots.tree import Item, split
+
+FORCED_ALONE = 200
+"""Files that are forced to the disk one by one; more are forced all together at the end."""
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Restoration:
+    """One plan being carried out. ``left`` has what could not be done, with why."""
+
+    def __init__(self, root: int, plan: Plan, seen: State, reader: ObjectReader) -> None:
+        self._root = root
+        self._changes = plan.changes
+        self._seen = seen
+        self._reader = reader
+        self._modes: dict[str, int] = {}
+        self.left: dict[str, str] = dict.fromkeys(plan.kept, "no snapshot has its content")
+        self.done: list[str] = []
+
+    def run(self) -> None:
+        """Do it. Done again after a crash in the middle, it goes on. Raises StateError when the store is damaged."""
+        kinds = {path: (change.old and change.old.kind, change.new and change.new.kind) for path, change in self._all()}
+        files = [path for path, (_, new) in kinds.items() if new in ("f", "l")]
+        gone = [path for path, (old, new) in kinds.items() if old in ("f", "l") and new in (None, "d")]
+        folders_gone = [path for path, (old, new) in kinds.items() if old == "d" and new != "d"]
+        folders_new = [path for path, (old, new) in kinds.items() if new == "d" and old != "d"]
+        for path in gone:
+            self._try(path, self._remove)
+        for path in sorted(folders_gone, key=_depth, reverse=True):
+            self._try(path, self._remove_folder)
+        for path in sorted(folders_new, key=_depth):
+            self._try(path, self._make_folder)
+        alone = len(files) <= FORCED_ALONE
+        for path in files:
+            if path not in self.left:
+                self._try(path, lambda path: self._write(path, force=alone))
+        if not alone:
+            os.sync()
+        self._set_modes()
+
+    def _all(self) -> Iterator[tuple[str, Change]]:
+        return iter(sorted(self._changes.items()))
+
+    def _try(self, path: str, do: Callable[[str], None]) -> None:
+        try:
+            do(path)
+        except OSError as error:
+            self.left[path] = (error.strerror or str(error)).lower()
+        else:
+            if path not in self.left:
+                self.done.append(path)
+
+    def _remove(self, path: str) -> None:
+        with self._parent(path) as (folder, name):
+            if self._is_as_seen(folder, name, path):
+                os.unlink(name, dir_fd=folder)
+
+    def _remove_folder(self, path: str) -> None:
+        with self._parent(path) as (folder, name), suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=folder)
+
+    def _make_folder(self, path: str) -> None:
+        with self._parent(path, create=True) as (folder, name):
+            if self._is_as_seen(folder, name, path):
+                os.mkdir(name, 0o700, dir_fd=folder)
+                self._own(folder, name)
+
+    def _write(self, path: str, *, force: bool) -> None:
+        old, new = self._changes[path]
+        assert new is not None
+        with self._parent(path, create=True) as (folder, name):
+            if not self._is_as_seen(folder, name, path):
+                return
+            if old is not None and old.kind == new.kind == "f" and old.id == new.id and _chmod(folder, name, new.mode):
+                return
+            # A name made from the path: what a crash left here is found again.
+            temporary = f".hearth-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.undo.tmp"
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            try:
+                if new.kind == "l":
+                    os.symlink(self._reader.blob(new.id), os.fsencode(temporary), dir_fd=folder)
+                else:
+                    self._fill(folder, name, temporary, new, force=force)
+                if self._is_as_seen(folder, name, path):
+                    os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                    if force:
+                        os.fsync(folder)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=folder)
+
+    def _fill(self, folder: int, name: str, temporary: str, new: Item, *, force: bool) -> None:
+        descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=folder)
+        with os.fdopen(descriptor, "wb") as file:
+            self._reader.copy(new.id, file.write)
+            file.flush()
+            # The owner first: changing it clears set-id bits.
+            self._own(folder, name, file.fileno())
+            os.fchmod(file.fileno(), new.mode)
+            if force:
+                os.fsync(file.fileno())
+
+    def _own(self, folder: int, name: str, descriptor: int | None = None) -> None:
+        """Root in a container works on its owner's files: what it makes belongs to whom the old one belonged to."""
+        if os.geteuid() != 0:
+            return
+        try:
+            like = os.fstat(folder) if descriptor is None else os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            like = os.fstat(folder)
+        with suppress(PermissionError):
+            if descriptor is None:
+                os.chown(name, like.st_uid, like.st_gid, dir_fd=folder, follow_symlinks=False)
+            else:
+                os.fchown(descriptor, like.st_uid, like.st_gid)
+
+    def _is_as_seen(self, folder: int, name: str, path: str) -> bool:
+        """Whether nobody changed it since it was looked at; else it is left as it is, and noted."""
+        seen = self._seen.status(path)
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        expected = seen is not None and status_of(found) == seen.status
+        if not expected:
+            self.left[path] = "something else is there now"
+        return expected
+
+    @contextmanager
+    def _parent(self, path: str, create: bool = False) -> Iterator[tuple[int, str]]:
+        """The folder around a path, open and writable to its owner for as long as this takes."""
+        around, name = split(path)
+        if create:
+            self._make_parents(around)
+        with open_folder(self._root, around) as folder:
+            mode = stat.S_IMODE(os.fstat(folder).st_mode)
+            if mode & 0o300 != 0o300:
+                self._modes.setdefault(around, mode)
+                os.fchmod(folder, mode | 0o700)
+            yield folder, name
+
+    def _make_parents(self, path: str) -> None:
+        """Folders that somebody removed around what comes back."""
+        parts = path.split("/") if path else []
+        for depth in range(1, len(parts) + 1):
+            around, name = split("/".join(parts[:depth]))
+            with open_folder(self._root, around) as folder, suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+                self._own(folder, name)
+
+    def _set_modes(self) -> None:
+        """The folders' modes last: some of them must not be written to."""
+        wanted = {path: change.new.mode for path, change in self._all() if change.new and change.new.kind == "d"}
+        modes = self._modes | wanted
+        for path in sorted(modes, key=_depth, reverse=True):
+            try:
+                with open_folder(self._root, path) as folder:
+                    os.fchmod(folder, modes[path])
+            except OSError as error:
+                if path in wanted:
+                    self.left.setdefault(path, (error.strerror or str(error)).lower())
+            else:
+                if path in wanted and path not in self.done:
+                    self.done.append(path)
+
+
+def _depth(path: str) -> int:
+    return len(PurePosixPath(path).parts)
+
+
+def _chmod(folder: int, name: str, mode: int) -> bool:
+    """Set a file's mode and nothing else; False when it cannot be opened for that."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except PermissionError:
+        return False
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def check_whole(changes: dict[str, Change], missing: set[str]) -> None:
+    """Raises StateError, before anything is changed, when what must be written is not in the store."""
+    lost = sorted(path for path, change in changes.items() if change.new and change.new.id in missing)
+    if lost:
+        more = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
+        raise StateError(f"the snapshot is damaged: it lacks {lost[0]}{more}", "nothing was changed")
