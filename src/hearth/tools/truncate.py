@@ -4,8 +4,17 @@ from __future__ import annotations
 
 LONGEST_OUTPUT = 10_000
 """Characters of one tool result (the bound that made a 20B model finish, arXiv 2604.00362)."""
+FULL_WINDOW = 16_384
+"""Tokens of window from which on a result may have LONGEST_OUTPUT characters; below it, its share."""
+SHORTEST_OUTPUT = 1_000
 LONGEST_LINE = 1_000
 """Characters of one line: minified files and progress bars carry nothing beyond."""
+
+
+def longest_output(window: int) -> int:
+    """Characters of one tool result in a window of so many tokens; 0 for a window that nobody knows."""
+    share = LONGEST_OUTPUT * window // FULL_WINDOW if window else LONGEST_OUTPUT
+    return max(min(share, LONGEST_OUTPUT), SHORTEST_OUTPUT)
 
 
 def readable(name: str) -> str:
