@@ -98,7 +98,23 @@ CONCRETE = {
     # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
     **{
         f"hearth.tools.{name}": ("agent/assemble.py", "tools/*", "pilot/*")
-        for name in ("bash", "edit", "glob", "grep", "kill", "output", "read", "todo", "write")
+        for name in (
+            "apply_patch",
+            "bash",
+            "edit",
+            "glob",
+            "grep",
+            "hashline",
+            "kill",
+            "multi_edit",
+            "output",
+            "read",
+            "replace_lines",
+            "replace_symbol",
+            "search_replace",
+            "todo",
+            "write",
+        )
     },
 }
 

@@ -53,7 +53,7 @@ async def test_a_long_file_stops_at_the_bound(tmp_path: Path) -> None:
 async def test_binary_and_other_encodings(tmp_path: Path) -> None:
     assert await read(tmp_path, b"\x7fELF\0") == ToolResult("f is binary (5 bytes)", failed=True)
     latin = await read(tmp_path, "café\n".encode("latin-1"))
-    assert latin.for_model == "caf\ufffd\n[not UTF-8: odd bytes are shown as \ufffd; edit refuses this file]"
+    assert latin.for_model == "café\n[not UTF-8: read as Latin-1; edit keeps its bytes]"
 
 
 async def test_a_huge_line_is_one_line_and_never_whole_in_memory(tmp_path: Path) -> None:

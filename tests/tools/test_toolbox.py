@@ -16,13 +16,16 @@ from hearth.tools.grep import Grep
 from hearth.tools.read import Read
 from hearth.tools.toolbox import Toolbox
 from hearth.tools.write import Write
+from hearth.workspace.editor import Editor
 from hearth.workspace.files import Workspace
 
 
 def all_tools(root: Path) -> Toolbox:
     workspace = Workspace(root)
     bash = Bash(PlainShell(root, {}), 10.0)
-    return Toolbox([Read(workspace), Write(workspace), Edit(workspace), bash, Grep(workspace), Glob(workspace)])
+    return Toolbox(
+        [Read(workspace), Write(Editor(workspace)), Edit(Editor(workspace)), bash, Grep(workspace), Glob(workspace)]
+    )
 
 
 def call(name: str, **arguments: object) -> ToolCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,18 +20,28 @@ from hearth.agent.transcript import (
 )
 from hearth.errors import HearthError, SettingsError, UsageError, WorkspaceError
 from hearth.llm.client import ChatClient, Endpoint
-from hearth.llm.profile import profile_for
+from hearth.llm.profile import PILOT, profile_for
 from hearth.paths import Paths
 from hearth.sandbox.command import PlainShell, Shell
 from hearth.settings import Settings
+from hearth.tools.apply_patch import ApplyPatch
 from hearth.tools.bash import Bash
 from hearth.tools.edit import Edit
 from hearth.tools.glob import Glob
 from hearth.tools.grep import Grep
-from hearth.tools.read import Read
+from hearth.tools.hashline import Hashline
+from hearth.tools.multi_edit import MultiEdit
+from hearth.tools.read import Margin, Read
+from hearth.tools.replace_lines import ReplaceLines
+from hearth.tools.replace_symbol import ReplaceSymbol
+from hearth.tools.search_replace import SearchReplace
+from hearth.tools.telling import Report
 from hearth.tools.toolbox import Toolbox
 from hearth.tools.write import Write
+from hearth.workspace import syntax
+from hearth.workspace.editor import Editor
 from hearth.workspace.files import Workspace
+from hearth.workspace.sight import Sight
 
 WITHHELD = frozenset({"HEARTH_API_KEY"})
 """Environment variables that commands of the model do not get."""
@@ -67,9 +77,9 @@ async def open_session(
         if transcript is None:
             model = _choose_model(settings, models)
             transcript = await _create(paths, settings, directory, shell, model, start.mode)
-        toolbox = make_toolbox(
-            (tool.name for tool in transcript.frame.tools), directory, shell, settings.agent.bash_timeout_s
-        )
+        report: Report = "terse" if transcript.frame.profile == PILOT.name else "full"
+        names = [tool.name for tool in transcript.frame.tools]
+        toolbox = make_toolbox(names, directory, shell, settings.agent.bash_timeout_s, report)
         return Session(
             client,
             Gate(toolbox, start.mode, ask),
@@ -94,15 +104,28 @@ def endpoint_for(paths: Paths, settings: Settings) -> Endpoint:
     return Endpoint(url=url, api_key=settings.gateway.api_key)
 
 
-def make_toolbox(names: Iterable[str], directory: Path, shell: Shell, bash_timeout_s: float) -> Toolbox:
-    """The named tools in this order; a name that this version does not know is left out."""
-    workspace = Workspace(directory)
+def make_toolbox(
+    names: Sequence[str], directory: Path, shell: Shell, bash_timeout_s: float, report: Report = "full"
+) -> Toolbox:
+    """The named tools in this order; a name that this version does not know is left out.
+
+    ``report`` is how ``edit`` tells what it did: tersely to the pilot, which was trained on those words.
+    """
+    workspace, sight = Workspace(directory), Sight()
+    editor = Editor(workspace, sight, syntax)
+    margin: Margin = "anchors" if "hashline" in names else "numbers" if "replace_lines" in names else "none"
     tools = {
         tool.name: tool
         for tool in (
-            Read(workspace),
-            Write(workspace),
-            Edit(workspace),
+            Read(workspace, sight, margin),
+            Write(editor),
+            Edit(editor, report),
+            MultiEdit(editor),
+            SearchReplace(editor),
+            ApplyPatch(editor),
+            ReplaceLines(editor),
+            ReplaceSymbol(editor),
+            Hashline(editor),
             Bash(shell, bash_timeout_s),
             Grep(workspace),
             Glob(workspace),

@@ -28,6 +28,7 @@ from hearth.tools.edit import Edit
 from hearth.tools.grep import Grep
 from hearth.tools.read import Read
 from hearth.tools.toolbox import Toolbox
+from hearth.workspace.editor import Editor
 from hearth.workspace.files import Workspace
 
 MIX: dict[Kind, int] = {"fix": 24, "rename": 28, "constant": 34, "explain": 12, "other": 2}
@@ -81,7 +82,7 @@ def _collect(reader: int, child: int) -> CommandResult:
 def make_toolbox(folder: Path, shell: Shell) -> Toolbox:
     """The pilot's tools over one project."""
     workspace = Workspace(folder)
-    return Toolbox([Bash(shell, 60.0), Edit(workspace), Grep(workspace), Read(workspace)])
+    return Toolbox([Bash(shell, 60.0), Edit(Editor(workspace), "terse"), Grep(workspace), Read(workspace)])
 
 
 async def play_chore(rng: random.Random, kind: Kind, words: Words, folder: Path) -> Recording | None:

@@ -1,14 +1,15 @@
-"""Replace exact text in a file."""
+"""Replace text in a file."""
 
 from __future__ import annotations
 
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.telling import Report, show_person, tell_change, tell_refusal
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import cut_lines
-from hearth.workspace.edits import Refused, replace_text, show_change
-from hearth.workspace.files import Workspace
+from hearth.workspace.editor import Draft, Editor
+from hearth.workspace.edits import Refused, replace_text
+from hearth.workspace.edits.explain import explain_tersely
 
 
 class EditParams(msgspec.Struct, frozen=True):
@@ -21,13 +22,14 @@ class EditParams(msgspec.Struct, frozen=True):
 
 
 class Edit:
-    """Replaces text that occurs exactly once, or everywhere; writes atomically or not at all."""
+    """Replaces text that occurs once, or everywhere; writes atomically or not at all."""
 
     name = "edit"
     params = EditParams
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, editor: Editor, report: Report = "full") -> None:
+        self._editor = editor
+        self._report = report
 
     def label(self, params: EditParams) -> str:
         """The path."""
@@ -36,13 +38,22 @@ class Edit:
     async def run(self, params: EditParams) -> ToolResult:
         """Replace; the result shows the lines as they are now."""
         try:
-            before = self._workspace.read_text(params.path)
-            outcome = replace_text(before, params.old, params.new, params.all)
-            if isinstance(outcome, Refused):
-                return ToolResult(f"not edited: {outcome.reason}", failed=True)
-            self._workspace.write_text(params.path, outcome.text)
+            draft = self._editor.open(params.path)
         except WorkspaceError as error:
             return ToolResult(f"not edited: {error}", failed=True)
-        path = self._workspace.relative(params.path)
-        shown = cut_lines(show_change(before, outcome.text))
-        return ToolResult(f"edited {path}\n{shown}", for_person=shown, changed=(path,))
+        where = self._editor.where(draft)
+        refused = draft.apply(lambda text: replace_text(text, params.old, params.new, params.all, where))
+        if refused and self._report == "full":
+            refused = self._editor.explain(draft, params.old, refused)
+        refused = refused or self._editor.save([draft])
+        if self._report == "terse":
+            return _tell_tersely(draft, params.old, refused)
+        return tell_refusal(refused, [draft.path]) if refused else tell_change([draft])
+
+
+def _tell_tersely(draft: Draft, old: str, refused: Refused | None) -> ToolResult:
+    if refused:
+        reason = explain_tersely(draft.old_text, old) if refused.kind == "missing" else refused.reason
+        return ToolResult(f"not edited: {reason}", failed=True)
+    shown = show_person([draft])
+    return ToolResult(f"edited {draft.path}\n{shown}", for_person=shown, changed=(draft.path,))

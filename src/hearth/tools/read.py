@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -11,10 +13,22 @@ from hearth.errors import WorkspaceError
 from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import LONGEST_LINE, cut_line, keep_start
-from hearth.workspace.files import Workspace
+from hearth.workspace.edits.hashline import show_anchored
+from hearth.workspace.edits.lines import number_line, split_lines
+from hearth.workspace.encoding import Document, decode
+from hearth.workspace.files import LARGEST_TEXT, Workspace
+from hearth.workspace.sight import Sight
 
 MOST_LINES = 800
 LARGEST_PIECE = 1 << 20
+
+Margin = Literal["none", "numbers", "anchors"]
+"""What stands in front of each line: nothing, its number, or its anchor (``workspace/edits/hashline.py``)."""
+_MARGINS: dict[Margin, Callable[[int, str], str]] = {
+    "none": lambda _, line: line,
+    "numbers": number_line,
+    "anchors": show_anchored,
+}
 
 
 class ReadParams(msgspec.Struct, frozen=True):
@@ -31,29 +45,52 @@ class Read:
     name = "read"
     params = ReadParams
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, sight: Sight | None = None, margin: Margin = "none") -> None:
         self._workspace = workspace
+        self._sight = sight
+        self._margin = margin
 
     def label(self, params: ReadParams) -> str:
         """The path, with the first line where it is not 1."""
         return params.path if params.offset <= 1 else f"{params.path} from line {params.offset}"
 
     async def run(self, params: ReadParams) -> ToolResult:
-        """The lines as they are, then a note if there are more. Text that is not UTF-8 is shown and marked."""
+        """The lines as they are, then a note if there are more. Text that is not UTF-8 is read as Latin-1."""
         first, limit = max(params.offset, 1), max(1, min(params.limit, MOST_LINES))
         try:
             descriptor = self._workspace.open(params.path)
             with os.fdopen(descriptor, "rb") as file:
-                if b"\0" in file.read(8192):
-                    size = os.fstat(descriptor).st_size
-                    return ToolResult(f"{params.path} is binary ({size:,} bytes)", failed=True)
-                file.seek(0)
-                found = await _read_lines(file, first, limit + 1)  # one line more tells that there are more
+                size = os.fstat(descriptor).st_size
+                data = file.read(LARGEST_TEXT + 1) if size <= LARGEST_TEXT else b""
+                document = decode(data) if size <= LARGEST_TEXT and len(data) <= LARGEST_TEXT else None
+                if document is None:
+                    file.seek(0)
+                    start = file.read(8192)
+                    if b"\0" in start or (data and len(data) <= LARGEST_TEXT):
+                        return ToolResult(f"{params.path} is binary ({max(size, len(data)):,} bytes)", failed=True)
+                    file.seek(0)
+                    found = await _read_lines(file, first, limit + 1)  # one line more tells that there are more
         except WorkspaceError as error:
             return ToolResult(str(error), failed=True)
         except OSError as error:
             return ToolResult(f"{params.path}: {error.strerror}", failed=True)
-        return _show(params.path, found, first, limit)
+        if document is not None:
+            found = await _read_lines(io.BytesIO(document.text.encode("utf-8")), first, limit + 1)
+        show = _MARGINS[self._margin]
+        shown = [show(number, line) for number, (line, _) in enumerate(found, first)]
+        kept, _ = keep_start(shown[:limit])
+        if self._sight and document is not None:
+            self._note(self._sight, params.path, document, first, [line for line, _ in found[: len(kept)]])
+        return _tell(params.path, found, kept, first, document)
+
+    def _note(self, sight: Sight, path: str, document: Document, first: int, lines: list[str]) -> None:
+        """What was shown counts as seen, but for lines that were cut."""
+        there = split_lines(document.text)
+        whole = 0
+        while whole < len(lines) and lines[whole] == there[first - 1 + whole]:
+            whole += 1
+        name = self._workspace.relative(path)
+        sight.note_read(name, document.digest, document.text, first, first + whole - 1, len(there))
 
 
 async def _read_lines(file: BinaryIO, first: int, most: int) -> list[tuple[str, bool]]:
@@ -85,12 +122,15 @@ def _show_line(piece: bytes, beyond: int) -> tuple[str, bool]:
         return cut_line(piece.decode("utf-8", errors="replace").rstrip("\r\n")), False
 
 
-def _show(path: str, found: list[tuple[str, bool]], first: int, limit: int) -> ToolResult:
+def _tell(
+    path: str, found: list[tuple[str, bool]], kept: list[str], first: int, document: Document | None
+) -> ToolResult:
     if not found:
         return ToolResult(f"[{path} is empty]" if first == 1 else f"[{path} has no line {first}]", failed=first > 1)
-    kept, _ = keep_start([line for line, _ in found[:limit]])
     notes = []
-    if not all(sound for _, sound in found):
+    if document is not None and document.encoding == "latin-1":
+        notes.append("[not UTF-8: read as Latin-1; edit keeps its bytes]")
+    elif not all(sound for _, sound in found):
         notes.append("[not UTF-8: odd bytes are shown as \ufffd; edit refuses this file]")
     if len(kept) < len(found):
         last = first + len(kept) - 1

@@ -5,44 +5,89 @@ from __future__ import annotations
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.telling import count_lines, show_person, tell_refusal
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import cut_lines
-from hearth.workspace.edits import show_change
-from hearth.workspace.files import Workspace
+from hearth.workspace.editor import MOST_READ, Draft, Editor
+from hearth.workspace.edits import Refused, show_change, split_lines
+from hearth.workspace.edits.lines import fit_ends
+from hearth.workspace.sight import Ranges
 
 
 class WriteParams(msgspec.Struct, frozen=True):
-    """``content`` is the whole new text."""
+    """``content`` is the whole new text; ``drops`` names, with commas, definitions that it leaves out on purpose."""
 
     path: str
     content: str
+    drops: str = ""
 
 
 class Write:
-    """Creates a file or replaces it whole, atomically."""
+    """Creates a file or replaces it whole, atomically.
+
+    A file that is there must have been seen as it is, and loses no definition unasked.
+    """
 
     name = "write"
     params = WriteParams
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, editor: Editor) -> None:
+        self._editor = editor
 
     def label(self, params: WriteParams) -> str:
         """The path and the number of lines."""
-        return f"{params.path} ({_count(params.content)})"
+        return f"{params.path} ({count_lines(params.content)})"
 
     async def run(self, params: WriteParams) -> ToolResult:
-        """Write it; refuses to replace a file that is not text."""
+        """Write it, with the line ends, mark and encoding that the file has."""
         try:
-            before = self._workspace.read_text(params.path) if self._workspace.exists(params.path) else ""
-            self._workspace.write_text(params.path, params.content)
+            name = self._editor.relative(params.path)
+            new = not self._editor.exists(name)
+            draft = self._editor.create(name, params.content) if new else self._editor.open(name)
         except WorkspaceError as error:
-            return ToolResult(str(error), failed=True)
-        path = self._workspace.relative(params.path)
-        shown = cut_lines(show_change(before, params.content))
-        return ToolResult(f"wrote {path} ({_count(params.content)})", for_person=shown, changed=(path,))
+            return ToolResult(f"not written: {error}", failed=True)
+        refused = None if new else self._replace(draft, params)
+        refused = refused or self._editor.save([draft])
+        if refused:
+            return tell_refusal(refused, [name], "written")
+        told = f"wrote {name} ({count_lines(draft.text or '')})"
+        return ToolResult(told, for_person=show_person([draft]), changed=(name,))
+
+    def _replace(self, draft: Draft, params: WriteParams) -> Refused | None:
+        """Make the draft the new text, if the model knows what it replaces."""
+        if self._editor.asks_for_sight() and draft.old_text and (refused := self._ask_for_sight(draft)):
+            return refused
+        old, content = draft.old_text, params.content
+        put = fit_ends(content, old, 0, len(old))
+        if old.endswith("\n") and put and not put.endswith("\n"):
+            put += "\r\n" if old.endswith("\r\n") else "\n"
+        if put == old:
+            return Refused("the file has this very text already", "same")
+        draft.text, draft.whole, draft.drops = put, True, params.drops
+        draft.stale = False
+        return None
+
+    def _ask_for_sight(self, draft: Draft) -> Refused | None:
+        seen = self._editor.seen(draft.path)
+        count = len(split_lines(draft.old_text))
+        if seen is None:
+            advice = f"next: read {draft.path}, then edit a part of it, or write it again"
+            return Refused(f"the file is there and you have not read it ({count} lines)", "unseen", advice)
+        if draft.stale:
+            change = show_change(seen.text, draft.old_text, context=1) if seen.text else ""
+            shown = f"what changed:\n{change}\n" if change else ""
+            advice = f"{shown}next: read {draft.path}, then write it again with that change kept"
+            return Refused("somebody else changed the file since you saw it", "stale", advice)
+        if not seen.whole:
+            unseen = _first_unseen(seen.ranges, count)
+            advice = f"next: read {draft.path} with offset {unseen} and limit {min(count - unseen + 1, MOST_READ)}"
+            return Refused(f"you have not seen all of its {count} lines: use edit, or read the rest", "unseen", advice)
+        return None
 
 
-def _count(text: str) -> str:
-    lines = len(text.splitlines())
-    return f"{lines} line" if lines == 1 else f"{lines} lines"
+def _first_unseen(ranges: Ranges, count: int) -> int:
+    line = 1
+    for low, high in ranges:
+        if low > line:
+            break
+        line = max(line, high + 1)
+    return min(line, max(count, 1))

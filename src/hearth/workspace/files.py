@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hearth.errors import WorkspaceError
+from hearth.workspace.atomic import Exchange, Rename, exchange_all
+from hearth.workspace.encoding import Document, decode, digest_of
 
 LARGEST_TEXT = 8 * 1024 * 1024
 """Bytes of the largest file that is read whole (to edit or search it)."""
@@ -24,6 +26,32 @@ SKIPPED_FOLDERS = frozenset(
     | {".ruff_cache", ".tox", ".hearth", ".hypothesis"}
 )
 """Folders that a walk leaves out: they hold what tools made, not what people wrote."""
+
+ANY = b"any"
+"""In place of a digest: whatever is there may be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileWrite:
+    """One file to be written; ``data`` None: to be removed.
+
+    ``expected`` is the digest of what must be there still, None where no file may be, ANY where nobody looked.
+    ``like`` names another file whose mode a new one gets.
+    """
+
+    path: str
+    data: bytes | None
+    expected: bytes | None = ANY
+    like: str = ""
+
+
+class ChangedMeanwhileError(WorkspaceError):
+    """A file is not what it was when it was read: nothing was written. ``path`` is its name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was changed by somebody else just now", "read it again")
+        self.path = path
+
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -123,8 +151,41 @@ class Workspace:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise WorkspaceError(f"{name}: character {error.start} of the text is half a surrogate pair") from error
-        with _explained(name), self._parent(name, create=True) as (folder, leaf):
-            _replace(folder, leaf, data, _find_regular(folder, leaf, name))
+        self.write_all([FileWrite(name, data)])
+
+    def read_document(self, path: str) -> Document:
+        """The whole file as text of any encoding that can be written back. Raises WorkspaceError if it is binary."""
+        data = self.read_bytes(path)
+        document = decode(data)
+        if document is None:
+            raise WorkspaceError(f"{self.relative(path)} is binary ({len(data):,} bytes)", "use bash to look at it")
+        return document
+
+    def write_all(self, writes: Sequence[FileWrite], rename: Rename = os.replace) -> None:
+        """Write or remove several files, all or none, creating folders; each path once.
+
+        Existing files keep mode and, where we may set it, owner. Raises WorkspaceError, and ChangedMeanwhileError if
+        one is not what was expected; then everything is as it was, but for empty folders.
+        """
+        with ExitStack() as stack:
+            exchanges = []
+            for write in writes:
+                name = self.relative(write.path)
+                stack.enter_context(_explained(name))
+                folder, leaf = stack.enter_context(self._parent(name, create=write.data is not None))
+                before = _find_regular(folder, leaf, name)
+                if write.expected != ANY:
+                    self._check_unchanged(name, before, write.expected)
+                elif before is None and write.data is None:
+                    raise WorkspaceError(f"{name} does not exist")
+                like = self.stat(write.like) if write.like and before is None else None
+                exchanges.append(Exchange(folder, leaf, write.data, before, like))
+            exchange_all(exchanges, rename)
+
+    def _check_unchanged(self, name: str, before: os.stat_result | None, expected: bytes | None) -> None:
+        found = None if before is None else digest_of(self.read_bytes(name))
+        if found != expected:
+            raise ChangedMeanwhileError(name)
 
     def walk(self, path: str = ".") -> Iterator[str]:
         """The files below a folder, sorted; symlinks and SKIPPED_FOLDERS are left out. A file yields itself."""
@@ -214,33 +275,3 @@ def _find_regular(folder: int, leaf: str, name: str) -> os.stat_result | None:
     if not found.st_mode & 0o222:
         raise WorkspaceError(f"{name} is read-only", f"run: chmod u+w {name}")
     return found
-
-
-def _replace(folder: int, leaf: str, data: bytes, before: os.stat_result | None) -> None:
-    # The name has no part of the leaf's: that may be as long as the file system allows.
-    temporary = f".hearth-{secrets.token_hex(8)}.tmp"
-    # A new file's mode is left to the umask; a private one must not be readable even for a moment.
-    mode = 0o666 if before is None else 0o600
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if before is not None:
-                _adopt(file.fileno(), before)
-            os.fsync(file.fileno())
-        os.replace(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-
-
-def _adopt(descriptor: int, before: os.stat_result) -> None:
-    # Root in a container edits its owner's files; the owner first, because changing it clears set-id bits.
-    with suppress(PermissionError):
-        os.fchown(descriptor, before.st_uid, before.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))

@@ -1,0 +1,63 @@
+"""A change of a text as a person and a model read it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+
+from hearth.workspace.edits.lines import split_lines
+
+MOST_COMPARED = 4_000
+"""Lines, old and new together, that are compared one with each other."""
+MOST_PAIRS = 250_000
+"""Pairs of equal lines among them: comparing costs time for each pair, many times over (24 s at 1.3 million)."""
+
+
+def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
+    """The change as ``-`` and ``+`` lines under ``line N`` headings, at most ``limit`` lines."""
+    before, after = split_lines(old), split_lines(new)
+    shown: list[str] = []
+    for group in _group_changes(before, after, context):
+        shown.append(f"line {group[0][3] + 1}:")
+        for tag, low, high, new_low, new_high in group:
+            if tag == "equal":
+                shown += [f" {line}" for line in before[low:high]]
+                continue
+            shown += [f"-{line}" for line in before[low:high]]
+            shown += [f"+{line}" for line in after[new_low:new_high]]
+    if len(shown) > limit:
+        shown = [*shown[:limit], f"[{len(shown) - limit} more lines]"]
+    return "\n".join(shown)
+
+
+def _group_changes(before: list[str], after: list[str], context: int) -> Iterable[list[tuple[str, int, int, int, int]]]:
+    if _comparable(before, after):
+        yield from difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context)
+        return
+    # Of a file that would take too long only what lies between the first and the last change counts.
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    if not old and not new:
+        return
+    if not _comparable(old, new):
+        yield [("replace", start, start + len(old), start, start + len(new))]
+        return
+    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(context):
+        yield [
+            (tag, low + start, high + start, new_low + start, new_high + start)
+            for tag, low, high, new_low, new_high in group
+        ]
+
+
+def _comparable(before: list[str], after: list[str]) -> bool:
+    """Whether a comparison of all lines with all takes a moment and no more."""
+    if len(before) + len(after) > MOST_COMPARED:
+        return False
+    counts = Counter(after)
+    return sum(counts[line] for line in before) <= MOST_PAIRS

@@ -1,0 +1,74 @@
+"""Replace a definition by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hearth.workspace.edits.gate import Defined, Syntax
+from hearth.workspace.edits.indentation import indentation
+from hearth.workspace.edits.lines import find_starts, split_lines, strip_shown
+from hearth.workspace.edits.outcome import Edited, Refused, splice_text
+from hearth.workspace.edits.span import splice_lines
+
+_LEAD = ("@", "#", "//", "/*", "*", "--", ";", "[<", "#[")
+"""How lines begin that belong to a definition and stand above it: decorators, attributes, comments."""
+MOST_NAMED = 20
+
+
+def replace_symbol(syntax: Syntax, path: str, text: str, name: str, new: str) -> Edited | Refused:
+    """``new`` in place of the whole definition ``name``: its own name if it is unique, or with those around it.
+
+    Decorators and comments above it stay unless ``new`` brings some itself. ``new`` may stand at the left edge: it is
+    moved to where the definition is.
+    """
+    if syntax.language_of(path) is None:
+        return Refused(f"the definitions of {path} are not known: use edit")
+    defined = syntax.list_definitions(path, text)
+    found = [one for one in defined if one.qualified == name] or [
+        one for one in defined if one.name == name or one.qualified.endswith(f".{name}")
+    ]
+    if not found:
+        names = ", ".join(one.qualified for one in defined[:MOST_NAMED])
+        return Refused(f"{path} defines no {name}", "missing", f"it defines: {names}" if names else "")
+    if len(found) > 1:
+        places = "\n".join(f"line {one.first_line}: {one.qualified}" for one in found[:MOST_NAMED])
+        return Refused(f"{path} defines {name} {len(found)} times: name one with what it is in", "many", places)
+    if not new.strip():
+        return Refused("new is empty: to remove a definition use edit")
+    return _put(text, found[0], split_lines(text), strip_shown(new).strip("\n"))
+
+
+def _put(text: str, one: Defined, lines: Sequence[str], new: str) -> Edited | Refused:
+    own = _own_line(one, lines)
+    brings_lead = new.lstrip().startswith(_LEAD)
+    first = one.first_line if brings_lead else own
+    there = indentation(lines[own - 1])
+    given = indentation(new.split("\n", 1)[0])
+    moved = new
+    if given != there:
+        if given:
+            return Refused(
+                f"new begins with other blanks than {one.qualified} has: begin it at the left edge, or as the file does"
+            )
+        moved = "\n".join(there + line if line.strip() else line for line in new.split("\n"))
+    if not re.search(rf"(?<!\w){re.escape(one.name)}(?!\w)", new):
+        return Refused(f"new does not define {one.name}: give the whole new definition, or use edit")
+    note = ""
+    if first > one.first_line:
+        note = f"kept above it: {lines[one.first_line - 1].strip()}"
+    elif moved is not new:
+        note = "new was moved to the indentation of the definition"
+    splice = splice_lines(text, find_starts(text), first - 1, one.last_line, moved)
+    edited = splice_text(text, [splice], "exact", note)
+    return Refused("the definition is already so", "same") if edited.text == text else edited
+
+
+def _own_line(one: Defined, lines: Sequence[str]) -> int:
+    """The line that names the definition, below its decorators and comments."""
+    named = re.compile(rf"(?<!\w){re.escape(one.name)}(?!\w)")
+    for number in range(one.first_line, one.last_line + 1):
+        line = lines[number - 1]
+        if named.search(line) and not line.lstrip().startswith(_LEAD):
+            return number
+    return one.first_line
