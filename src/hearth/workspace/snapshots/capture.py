@@ -148,7 +148,7 @@ class Capture:
         except OSError as error:
             if old is not None and old.kind == "f" and old.clean and _content(old.status) == _content(status):
                 # Only its mode has changed: it is what it was, though we may not look.
-                return Seen(status, "f", old.id, not is_racy(status, looked))
+                return Seen(status, "f", old.id, clean=True)
             return Seen(status, "x", writer.write(f"cannot be read: {error.errno}".encode()), clean=False)
         with os.fdopen(file, "rb", buffering=0) as stream:
             return self._keep_file(stream.fileno(), join(path, name), old, looked, writer)
