@@ -158,6 +158,13 @@ def test_the_owner_and_a_calibration_have_their_say() -> None:
         profile_for("mine", own={"mine": ProfileSettings(family="gml")})
 
 
+def test_a_form_that_weighs_too_much_has_another_in_its_place() -> None:
+    own = {"qwen": ProfileSettings(edit="hashline")}
+    assert profile_for("qwen3:8b", context=8192, own=own).edit == "lines"
+    large = profile_for("qwen3:8b", context=32_768, own=own)
+    assert (large.edit, large.tools[2]) == ("hashline", "hashline")
+
+
 def test_the_system_text_names_the_tools_as_the_model_knows_them() -> None:
     for model in ("gpt-oss:20b", "gpt-oss:120b", "qwen3.6:27b", "codellama:7b"):
         profile = profile_for(model)

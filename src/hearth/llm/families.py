@@ -77,10 +77,11 @@ class Family(Known, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Editing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One form of edits: the tools for it, and its line in the system text."""
+    """One form of edits: the tools for it, its line in the system text, and the form in its place in a minimal one."""
 
     tools: tuple[str, ...]
     text: str
+    minimal: EditFormat | None = None
 
 
 class Knowledge(msgspec.Struct, frozen=True):

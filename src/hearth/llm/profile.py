@@ -167,9 +167,10 @@ def worded(spec: ToolSpec, profile: Profile) -> ToolSpec:
 def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *, calibrated: bool) -> Profile:
     tier = _tier(fields["tier"], context)
     answer = min(fields["max_tokens"], max(context // 4, SMALLEST_ANSWER)) if context else fields["max_tokens"]
-    editing = known.edits[fields["edit"]]
+    edit = (tier == "minimal" and known.edits[fields["edit"]].minimal) or fields["edit"]
+    editing = known.edits[edit]
     read, write, *others = known.tools[tier]
-    whole = {**fields, "tier": tier, "max_tokens": answer, "thinking": min(fields["thinking"], answer // 2)}
+    whole = {**fields, "tier": tier, "edit": edit, "max_tokens": answer, "thinking": min(fields["thinking"], answer // 2)}
     return Profile(
         name=family,
         system=_system_text(tier, editing.text, fields["names"]),
