@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hearth.agent.facts import LONGEST_GUIDE, MOST_STATUS_LINES, system_text
+from hearth.agent.facts import MOST_STATUS_LINES, system_text
 from hearth.agent.frame import Frame
+from hearth.agent.guides import INTRODUCTION
 from hearth.llm.profile import PILOT, profile_for
 from hearth.messages import Message, ToolSpec
 from hearth.sandbox.command import CommandResult, PlainShell
@@ -77,24 +78,16 @@ async def test_git_that_hangs_or_is_not_there_is_unknown(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["AGENTS.md", "CLAUDE.md"])
 async def test_the_guide_of_the_project_follows(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("# Rules\nbe kind\n")
-    assert (await facts(tmp_path)).endswith(f"\n\n{name} of this project:\n# Rules\nbe kind")
+    assert (await facts(tmp_path)).endswith(f'\n\n{INTRODUCTION}\n<guide file="{name}">\n# Rules\nbe kind\n</guide>')
 
 
-async def test_agents_md_wins_and_is_bounded(tmp_path: Path) -> None:
-    (tmp_path / "CLAUDE.md").write_text("other")
-    (tmp_path / "AGENTS.md").write_text("x" * (LONGEST_GUIDE + 1))
+async def test_skills_follow_the_guides(tmp_path: Path) -> None:
+    skill = tmp_path / ".claude" / "skills" / "release"
+    skill.mkdir(parents=True)
+    (skill / "SKILL.md").write_text("---\nname: release\ndescription: How we release.\n---\nTag it.\n")
     text = await facts(tmp_path)
-    assert "other" not in text
-    assert text.endswith("x\n[AGENTS.md goes on: read it for more]")
-
-
-async def test_a_guide_that_leads_outside_is_left_out(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("secret")
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "AGENTS.md").symlink_to(secret)
-    assert "secret" not in (await facts(project)).split("Git:")[1]
+    assert "- release (.claude/skills/release/SKILL.md): How we release.\n</skills>" in text
+    assert "Tag it" not in text
 
 
 def test_a_frame_comes_back_from_its_record() -> None:

@@ -23,8 +23,8 @@ from hearth.agent.summary import ask_summary, read_summary
 from hearth.agent.transcript import Transcript, read_records
 from hearth.agent.window import (
     MUST_SHRINK,
+    USUAL,
     Limits,
-    Shares,
     fit_answer,
     has_shrunk,
     must_compact,
@@ -33,6 +33,7 @@ from hearth.agent.window import (
 )
 from hearth.errors import LimitReached
 from hearth.llm.answer import Completed, Failed, Model, PrefillProgress, Truncated, Waiting
+from hearth.llm.profile import Profile
 from hearth.llm.request import Request
 from hearth.messages import Message, ToolCall, Usage
 from hearth.tools.tool import ToolResult
@@ -66,7 +67,7 @@ class Context:
         emit: Emit = lambda event: None,
         *,
         window: int = 0,
-        shares: Shares | None = None,
+        profile: Profile = USUAL,
         keep: Keep = keep_nothing,
         look: Look = see_nothing,
         clock: Callable[[], float] = time.monotonic,
@@ -76,7 +77,7 @@ class Context:
         self._transcript = transcript
         self._model = model
         self._emit = emit
-        self._shares = shares or Shares()
+        self._profile = profile
         self._keep = keep
         self._look = look
         self._clock = clock
@@ -164,7 +165,7 @@ class Context:
         self._rewrite("retry", kept, before, started, "the last step was taken back")
 
     def _set_window(self, window: int) -> None:
-        self._limits = set_limits(window, self._transcript.frame.max_tokens, self._shares)
+        self._limits = set_limits(window, self._transcript.frame.max_tokens, self._profile)
 
     def _warm(self, request: Request) -> Request:
         if not self._warmth:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from hearth.errors import WorkspaceError
+from hearth.agent.guides import find_git_root, find_guides, show_guides
+from hearth.agent.skills import find_skills, show_skills
 from hearth.llm.profile import Profile
 from hearth.sandbox.command import Shell
-from hearth.workspace.files import Workspace
 
-GUIDES = ("AGENTS.md", "CLAUDE.md")
-"""The project's word to agents; the first one that is there."""
-LONGEST_GUIDE = 8_000
-"""Characters of it."""
 MOST_STATUS_LINES = 20
 GIT_LIMIT_S = 3.0
 # A repository's own configuration must not start programs only because we look: fsmonitor and hooks would.
@@ -23,16 +19,23 @@ GIT_STATUS = (
 )
 
 
-async def system_text(profile: Profile, directory: Path, shell: Shell, today: date) -> str:
-    """The system text: the profile's, and the session's facts where the profile wants them."""
+async def system_text(
+    profile: Profile, directory: Path, shell: Shell, today: date, owner: Path | None = None, window: int = 0
+) -> str:
+    """The system text: the profile's, and the session's facts where the profile wants them.
+
+    ``owner`` is the folder of the owner's own guide and skills; ``window`` bounds what all these may take, in tokens, 0
+    where nobody knows it.
+    """
     if not profile.facts:
         return profile.system
     facts = [f"Folder: {directory}", f"Date: {today.isoformat()}", f"Git: {await _git_facts(directory, shell)}"]
-    return "\n".join([profile.system, "", *facts, *_guide(directory)])
+    told = (show_guides(find_guides(directory, owner), window), show_skills(find_skills(directory, owner), window))
+    return "\n\n".join([profile.system, "\n".join(facts), *filter(None, told)])
 
 
 async def _git_facts(directory: Path, shell: Shell) -> str:
-    if not any((folder / ".git").exists() for folder in (directory, *directory.parents)):
+    if not find_git_root(directory):
         return "not a git repository"
     try:
         result = await shell.run(GIT_STATUS, GIT_LIMIT_S)
@@ -47,16 +50,3 @@ async def _git_facts(directory: Path, shell: Shell) -> str:
     shown = changes[:MOST_STATUS_LINES]
     more = ["…"] if len(changes) > len(shown) else []
     return "\n".join([f"branch {branch}, changed:", *shown, *more])
-
-
-def _guide(directory: Path) -> list[str]:
-    workspace = Workspace(directory)
-    for name in GUIDES:
-        try:
-            text = workspace.read_text(name).strip()
-        except WorkspaceError:
-            continue
-        if len(text) > LONGEST_GUIDE:
-            text = f"{text[:LONGEST_GUIDE]}\n[{name} goes on: read it for more]"
-        return ["", f"{name} of this project:", text]
-    return []

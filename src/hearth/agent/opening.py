@@ -44,7 +44,8 @@ def with_map(prompt: str, draw: Draw, window: int, files: Iterable[str]) -> str:
 
 def wrap(tag: str, text: str, attributes: str = "") -> str:
     """Text of the project in a tag that nothing in it can close."""
-    head = f"{tag} {attributes}" if attributes else tag
+    # A file's name may hold what ends a tag.
+    head = " ".join([tag, *attributes.replace("<", "‹").replace(">", "›").split()])
     return f"<{head}>\n{_TAG.sub(lambda found: found[0].replace('<', '‹'), text)}\n</{tag}>"
 
 

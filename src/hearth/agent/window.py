@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hearth.llm.profile import Profile, limits
+
 SMALLEST_ANSWER = 256
 """Tokens that an answer may always have: a call with a short edit in it."""
+USUAL = Profile("usual", "", ())
+"""The shares of who says nothing of them."""
+MOST_LEFT = 0.6
+"""Of the mark for compactions, what one may leave at most."""
 MUST_SHRINK = 0.3
 """Part by which a compaction makes the conversation shorter, or says that it did not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """``work``, ``mask`` and ``compact`` are shares of the window: what a shortened session should hold, where old
-    observations are masked, where it is compacted. ``work_most`` and ``compact_most`` are tokens, 0 for no cap."""
-
-    work: float = 0.35
-    mask: float = 0.6
-    compact: float = 0.75
-    work_most: int = 24_000
-    compact_most: int = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +33,15 @@ class Limits:
     work: int
 
 
-def set_limits(window: int, max_tokens: int, shares: Shares) -> Limits:
-    """The limits for a window whose answers have at most ``max_tokens``."""
+def set_limits(window: int, max_tokens: int, profile: Profile) -> Limits:
+    """The limits for a window whose answers have at most ``max_tokens``: the profile's, and room for an answer."""
     reserve = min(max_tokens, max(window // 8, min(SMALLEST_ANSWER, window // 2)))
     margin = window // 64 + 8
     hard = max(window - reserve - margin, 1)
-    compact = min(int(shares.compact * window), shares.compact_most or window, hard)
-    mask = min(int(shares.mask * window), int(compact * shares.mask / shares.compact))
-    work = min(int(shares.work * window), shares.work_most or window, int(compact * 0.6))
-    return Limits(window, reserve, margin, hard, mask, compact, work)
+    wanted = limits(profile, window)
+    compact = min(wanted.compact, hard)
+    mask = min(wanted.mask, int(compact * profile.mask / profile.compact))
+    return Limits(window, reserve, margin, hard, mask, compact, min(wanted.work, int(compact * MOST_LEFT)))
 
 
 def fit_answer(limits: Limits, used: int, max_tokens: int) -> int:
