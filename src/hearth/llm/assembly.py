@@ -32,6 +32,7 @@ class _Delta(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    text: str | None = None
     finish_reason: str | None = None
 
 
@@ -113,6 +114,8 @@ class Assembly:
             self._finish_reason = choice.finish_reason or self._finish_reason
             if choice.delta:
                 deltas += self._take(choice.delta)
+            if choice.text:
+                deltas += self.take_raw(choice.text)
         return deltas
 
     def finish(self, first_s: float, total_s: float) -> Final:
@@ -121,14 +124,35 @@ class Assembly:
         if not self._finish_reason:
             return Failed("engine", "the answer broke off before its end", "run: hearth logs", partial=self.text)
         usage = self._count(first_s, total_s)
-        text, reasoning = self.text, "".join(self._reasoning)
-        if self._finish_reason == "length":
-            return Truncated(Message("assistant", text, reasoning=reasoning), usage)
-        calls = tuple(
-            ToolCall(call.id or f"call_{secrets.token_hex(8)}", call.name, call.arguments)
-            for _, call in sorted(self._calls.items())
+        if self.is_cut:
+            return Truncated(self.message(cut=True), usage)
+        return Completed(self.message(cut=False), usage)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer was cut at the token limit."""
+        return self._finish_reason == "length"
+
+    def rest(self) -> list[Delta]:
+        """The last deltas, now that the stream is over: what a dialect held back."""
+        return []
+
+    def take_raw(self, text: str) -> list[Delta]:
+        """Take text that a raw prompt was completed with. A dialect that reads marks in it does so here."""
+        self._text.append(text)
+        return [TextDelta(text)]
+
+    def message(self, *, cut: bool) -> Message:
+        """The message; one that was ``cut`` has no calls."""
+        calls = (
+            ()
+            if cut
+            else tuple(
+                ToolCall(call.id or f"call_{secrets.token_hex(8)}", call.name, call.arguments)
+                for _, call in sorted(self._calls.items())
+            )
         )
-        return Completed(Message("assistant", text, tool_calls=calls, reasoning=reasoning), usage)
+        return Message("assistant", self.text, tool_calls=calls, reasoning="".join(self._reasoning))
 
     def _take(self, delta: _Delta) -> list[Delta]:
         deltas: list[Delta] = []
