@@ -39,6 +39,11 @@ class Paths:
         return self.data / "sessions"
 
     @property
+    def calibration(self) -> Path:
+        """What was measured of models, one file each."""
+        return self.data / "calibration"
+
+    @property
     def kv(self) -> Path:
         """KV state on disk."""
         return self.data / "kv"

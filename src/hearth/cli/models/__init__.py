@@ -21,6 +21,7 @@ VERBS = {
     "unload": "residency",
     "pin": "residency",
     "unpin": "residency",
+    "calibrate": "calibrate",
 }
 """Verb to file in this package. A file has ``run(args, paths, environment) -> int``."""
 
@@ -45,6 +46,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("unpin", "let it go again"),
     ):
         verbs.add_parser(verb, help=text).add_argument("name", metavar="NAME")
+    calibrate = _with_json(verbs.add_parser("calibrate", help="measure how a model calls tools and edits, and keep it"))
+    calibrate.add_argument("name", metavar="NAME")
+    calibrate.add_argument("--minutes", type=float, default=1.0, metavar="N", help="how long it may take at most (1)")
+    calibrate.add_argument("--reset", action="store_true", help="forget what was found before, and measure nothing")
     _register_fetch(verbs)
     scan = _with_json(
         verbs.add_parser("scan", help="find models of Ollama, LM Studio, llama.cpp and the Hugging Face cache")
