@@ -88,7 +88,8 @@ class Guard(Protocol):
         ...
 
     async def look(self) -> str:
-        """Called after the calls of each step; may mend the course. Why the turn must stop, empty to go on."""
+        """Called after the calls of each step, and after a nudge; may mend the course. Why the turn must stop, empty
+        to go on."""
         ...
 
 
@@ -132,13 +133,13 @@ async def run_turn(
             continue
         cuts = 0
         history.add(tame_calls(answer.message))
-        if not answer.message.tool_calls:
-            if nudge := guard.rest(answer.message):
-                history.add(Message("user", nudge))
-                continue
+        if answer.message.tool_calls:
+            await _run_calls(answer.message.tool_calls, tools, history, emit, turn)
+        elif nudge := guard.rest(answer.message):
+            history.add(Message("user", nudge))
+        else:
             turn.status = "completed"
             return
-        await _run_calls(answer.message.tool_calls, tools, history, emit, turn)
         if why := await guard.look():
             _stop(turn, why)
             return

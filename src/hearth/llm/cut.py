@@ -59,6 +59,8 @@ class Shears:
                     yield event
                     if isinstance(event, Completed | Truncated | Failed):
                         return
+                    if isinstance(event, Resampled):
+                        watch = _Watch(self._thinking)
                     watch.see(event)
                     if watch.reason:
                         break
@@ -85,7 +87,14 @@ class _Watch:
     def __init__(self, thinking: int) -> None:
         self._thinking = thinking
         self._prefill: PrefillProgress | None = None
-        self._begin()
+        self.reason = ""
+        self.thought_too_long = False
+        self._said: list[str] = []
+        self._thoughts: list[str] = []
+        self._deltas = self._thinking_deltas = self._thinking_characters = 0
+        self._repetition = Repetition()
+        self._thought_repetition = Repetition(REASONING)
+        self._circling = Circling()
 
     def see(self, event: ModelEvent) -> None:
         """Take the next event."""
@@ -102,8 +111,6 @@ class _Watch:
                 self._weigh_thought(text)
             case PrefillProgress():
                 self._prefill = event
-            case Resampled():
-                self._begin()
 
     @property
     def text(self) -> str:
@@ -119,16 +126,6 @@ class _Watch:
         """What it cost, as far as that is known of an answer that was cut: about one delta a token."""
         known = self._prefill or PrefillProgress(0, 0, 0, 0.0)
         return Usage(known.total, known.reused, known.total - known.reused, self._deltas, known.seconds)
-
-    def _begin(self) -> None:
-        self.reason = ""
-        self.thought_too_long = False
-        self._said: list[str] = []
-        self._thoughts: list[str] = []
-        self._deltas = self._thinking_deltas = self._thinking_characters = 0
-        self._repetition = Repetition()
-        self._thought_repetition = Repetition(REASONING)
-        self._circling = Circling()
 
     def _weigh_thought(self, text: str) -> None:
         if loop := self._thought_repetition.add(text) or self._circling.add(text):

@@ -139,7 +139,7 @@ class Circling:
         self._position = 0
 
     def add(self, piece: str) -> Loop | None:
-        """Take the next piece; the loop that the text is in, if it is. ``start`` is where the first words came again."""
+        """Take the next piece; the loop that the text is in, if it is. ``start`` is where words came again."""
         *words, self._word = re.split(r"\s+", self._word + piece)
         while len(self._word) > LONGEST_WORD:
             words.append(self._word[:LONGEST_WORD])

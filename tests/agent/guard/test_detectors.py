@@ -1,0 +1,269 @@
+"""Every detector as a table: what goes round, and what only looks like it."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearth.agent.guard.acts import Act
+from hearth.agent.guard.detectors import (
+    BOUNDS,
+    Finding,
+    count_returns,
+    find_again,
+    find_all,
+    find_cycle,
+    find_error,
+    find_looking,
+    find_patches,
+    find_repeat,
+    find_tests,
+    is_monologue,
+)
+from hearth.agent.guard.testruns import Verdict
+
+
+def look(path: str = "a.py", result: str = "") -> Act:
+    return Act("read", path, result or path, manner="looks", path=path, brief=f"read {path}")
+
+
+def edit(path: str = "a.py", now: str = "1", arguments: str = "") -> Act:
+    changed = ((path, now),)
+    return Act("edit", arguments or f"{path} {now}", "edited", False, "changes", path, changed, brief=f"edit {path}")
+
+
+def miss(path: str = "a.py", arguments: str = "x", result: str = "not edited") -> Act:
+    return Act("edit", f"{path} {arguments}", result, failed=True, path=path, brief=f"edit {path}")
+
+
+def run(*failing: str, passed: int = 3, result: str = "") -> Act:
+    tests = Verdict(frozenset(failing), passed)
+    return Act("bash", "pytest", result or f"{failing} {passed}", bool(failing), tests=tests, brief="bash pytest")
+
+
+def wait(result: str = "nothing new") -> Act:
+    return Act("output", "b1", result, brief="output b1")
+
+
+def count(finding: Finding | None) -> int:
+    return finding.count if finding else 0
+
+
+A, B, C = look("a.py"), look("b.py"), look("c.py")
+
+
+@pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([A], 1),
+        ([A, A, A], 3),
+        ([B, A, A], 2),
+        ([A, A, B], 1),
+        ([look(result="1"), look(result="2"), look(result="3")], 1),
+        ([edit(arguments="same"), edit(arguments="same"), edit(arguments="same")], 3),
+        ([miss(), miss(), miss()], 3),
+        ([run("x"), edit(), run("x")], 1),
+    ],
+)
+def test_repeats(acts: Sequence[Act], times: int) -> None:
+    assert count(find_repeat(acts)) == times
+
+
+def test_who_waits_for_a_command_may_look_at_it_more_often() -> None:
+    finding = find_repeat([wait()] * 8)
+    assert finding
+    assert finding.count < finding.bound.hint
+    assert count(find_cycle([wait(), A] * 6)) == 0
+    assert count(find_again([wait()] * 9)) == 0
+
+
+@pytest.mark.parametrize(
+    ("acts", "rounds"),
+    [
+        ([A, B], 0),
+        ([A, B, A], 0),
+        ([A, B, A, B], 2),
+        ([C, A, B, A, B], 2),
+        ([A, B, A, B, A, B], 3),
+        ([A, B, A, B, A], 2),
+        ([A, A, A, A], 0),
+        ([A, B, C, A, B, C], 2),
+        ([A, B, look("b.py", "new"), B, A, B], 0),
+        ([edit(now="1"), run("x"), edit(now="2"), run("x")], 0),
+        ([edit(now="1"), run("x"), edit(now="1"), run("x")], 2),
+    ],
+)
+def test_cycles(acts: Sequence[Act], rounds: int) -> None:
+    assert count(find_cycle(acts)) == rounds
+
+
+@pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([miss()], 1),
+        ([miss(), miss(), miss()], 3),
+        ([miss(arguments="x"), A, miss(arguments="y"), B, miss(arguments="z")], 3),
+        ([miss("a.py"), miss("b.py")], 1),
+        ([miss(), edit(), miss()], 1),
+        ([miss(), edit("b.py"), miss()], 1),
+        ([miss(), A], 0),
+        ([run("x"), edit(), run("x"), edit(), run("x")], 1),
+        ([run("x", result="1"), run("x", result="2"), run("x", result="3")], 3),
+    ],
+)
+def test_errors(acts: Sequence[Act], times: int) -> None:
+    assert count(find_error(acts)) == times
+
+
+def rounds(*versions: str, path: str = "a.py", failing: str = "x", passed: int = 3) -> list[Act]:
+    return [act for now in versions for act in (edit(path, now), run(failing, passed=passed))]
+
+
+@pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([run("x")], 0),
+        ([run("x"), *rounds("1")], 1),
+        ([run("x"), *rounds("1", "2", "3")], 3),
+        (rounds("1", "2", "3"), 2),
+        ([run("x"), A, *rounds("1"), B, *rounds("2")], 2),
+        # The model looks at the same failures again: that is no change.
+        ([run("x"), *rounds("1"), run("x"), *rounds("2")], 2),
+        # Fewer fail, others fail, more pass: that is progress.
+        ([run("x", "y"), *rounds("1"), *rounds("2")], 1),
+        ([run("y"), *rounds("1"), *rounds("2")], 1),
+        ([run("x"), *rounds("1", passed=3), *rounds("2", passed=4)], 0),
+        # Work elsewhere beside a test that fails all the time.
+        ([run("x"), *rounds("1", path="a.py"), *rounds("1", path="b.py"), *rounds("1", path="c.py")], 1),
+        ([run("x"), *rounds("1", "2", "3"), run()], 0),
+        ([run("x"), *rounds("1", "2", "3"), edit()], 0),
+    ],
+)
+def test_the_same_failing_tests(acts: Sequence[Act], times: int) -> None:
+    assert count(find_tests(acts)) == times
+
+
+def test_the_failing_tests_are_named() -> None:
+    finding = find_tests([run("a", "b", "c"), edit(), run("a", "b", "c")])
+    assert finding
+    assert finding.what == "a, b and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("contents", "times"),
+    [
+        ("", 0),
+        ("a", 0),
+        ("ab", 0),
+        ("aba", 1),
+        ("abac", 0),
+        ("abab", 2),
+        ("abcacb", 3),
+        ("ababa", 3),
+    ],
+)
+def test_contents_that_come_back(contents: str, times: int) -> None:
+    assert count_returns(list(contents)) == times
+    found = find_patches([edit(now=contents[-1:])], {"a.py": list(contents)})
+    assert [finding.count for finding in found] == ([times] if times else [])
+
+
+@pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([A] * 5, 5),
+        ([edit(), A, B, C], 3),
+        ([A, run("x"), B], 2),
+        ([A, B, edit()], 0),
+        ([A, B, run()], 0),
+    ],
+)
+def test_looks_since_the_last_change(acts: Sequence[Act], times: int) -> None:
+    assert count(find_looking(acts, True)) == times
+
+
+def test_a_question_is_never_stopped_for_looking() -> None:
+    acts = [look(f"{number}.py") for number in range(500)]
+    asked, told = find_looking(acts, False), find_looking(acts, True)
+    assert asked
+    assert told
+    assert not asked.climbs
+    assert told.climbs
+
+
+@pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([A, B, C, A], 2),
+        ([A, B, A, C, A], 3),
+        ([A, B, edit(), A], 1),
+        ([look(result="1"), B, look(result="2")], 1),
+    ],
+)
+def test_the_same_again_with_others_between(acts: Sequence[Act], times: int) -> None:
+    assert count(find_again(acts)) == times
+
+
+@pytest.mark.parametrize(
+    ("texts", "monologue"),
+    [
+        (["I will look at it."] * 3, True),
+        (["I will look at it."] * 2, False),
+        (["", "", ""], False),
+        (["ok", "ok", "ok"], True),
+        (
+            [
+                "I will now open the parser in src/parser.py and fix the loop that drops the last line of the file",
+                "I will now open the parser in src/parser.py and fix the loop that drops the last line of the file.",
+                "Now I will now open the parser in src/parser.py and fix the loop that drops the last line of the file",
+            ],
+            True,
+        ),
+        (["I look at the parser.", "It drops a line.", "Now it is mended."], False),
+        (["I look.", "Done: the parser keeps the last line.", "Done: the parser keeps the last line."], False),
+    ],
+)
+def test_monologues(texts: Sequence[str], monologue: bool) -> None:
+    assert is_monologue(texts) is monologue
+
+
+ACTS = st.lists(
+    st.builds(
+        Act,
+        st.sampled_from(["read", "edit", "bash", "output"]),
+        st.sampled_from("ab"),
+        st.sampled_from("12"),
+        st.booleans(),
+        st.sampled_from(["looks", "changes", "other"]),
+        st.sampled_from(["", "a.py"]),
+        st.sampled_from([(), (("a.py", "1"),), (("a.py", "2"), ("b.py", ""))]),
+        st.sampled_from([None, Verdict(frozenset(), 1), Verdict(frozenset("x"), 0), Verdict(frozenset("xy"), 2)]),
+    ),
+    max_size=30,
+)
+
+
+@given(ACTS, st.dictionaries(st.sampled_from(["a.py", "b.py"]), st.lists(st.sampled_from("12"))), st.booleans())
+def test_whatever_was_done_is_judged(acts: list[Act], contents: dict[str, list[str]], asks: bool) -> None:
+    for finding in find_all(acts, contents, asks):
+        assert finding.count >= finding.bound.hint
+        assert finding.bound.climb >= finding.bound.hint
+        assert BOUNDS[finding.kind]
+
+
+@given(st.data())
+def test_useful_work_is_never_a_circle(data: st.DataObject) -> None:
+    """Distinct looks, at most twelve between two changes; each change is new, and each run fails in less."""
+    acts: list[Act] = []
+    contents: dict[str, list[str]] = {"a.py": ["0"]}
+    left = [f"test_{number}" for number in range(data.draw(st.integers(0, 6)))]
+    for number in range(data.draw(st.integers(1, 8))):
+        acts += [look(f"{number}-{look_}.py") for look_ in range(data.draw(st.integers(0, 12)))]
+        acts.append(edit(now=f"version {number}"))
+        contents["a.py"].append(f"version {number}")
+        assert not find_all(acts, contents, True)
+        if left and data.draw(st.booleans()):
+            left.pop()
+            acts.append(run(*left, passed=9 - len(left)))
+        assert not find_all(acts, contents, True)
