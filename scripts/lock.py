@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"requirements.lock": ("demo",), "requirements-dev.lock": ("demo", "dev")}
+LOCKS = {"requirements.lock": ("demo",), "requirements-dev.lock": ("demo", "languages", "dev")}
 """Each lock file and the extras that it holds."""
 
 

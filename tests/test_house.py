@@ -43,6 +43,7 @@ PLACES = {
     "starlette": (),
     "tokenizers": ("pilot/*",),
     "torch": ("pilot/*",),
+    "tree_sitter": ("workspace/syntax/*",),
     "truststore": ("weights/fetch/wire.py",),
     "uvicorn": ("gateway/*",),
     "xllamacpp": ("runtime/llama/worker.py", "runtime/llama/probe_worker.py", "runtime/builds/look_worker.py"),
@@ -83,6 +84,9 @@ LATE_IMPORTS = {
     ("weights/fetch/wire.py", "truststore"),
     # Only where there is such a card.
     ("weights/hardware/nvidia.py", "pynvml"),
+    # A grammar is loaded when a file of its language is first read, if it is installed at all.
+    ("workspace/syntax/languages.py", "tree_sitter"),
+    ("workspace/syntax/languages.py", "tree_sitter_*"),
     # A session that does not search does not pay for it.
     ("tools/grep.py", "regex"),
 }
