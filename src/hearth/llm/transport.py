@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -82,6 +83,14 @@ class _Listing(msgspec.Struct):
     data: list[_Listed] = []
 
 
+class _Shown(msgspec.Struct):
+    markers: list[str] = []
+
+
+class _Entry(msgspec.Struct):
+    hearth: _Shown | None = None
+
+
 class Transport:
     """The way to one endpoint. Each request has a connection of its own: there is nothing to close."""
 
@@ -126,6 +135,17 @@ class Transport:
         if any(entry.owned_by in ("hearth", "llamacpp") for entry in listed):
             self._extras = OWN_EXTRAS
         return {entry.id: entry.context for entry in listed}
+
+    async def template_of(self, name: str) -> str:
+        """What a hearth shows of a model's chat template: its markers, one a line, for ``profile_for``. Empty where
+        there is nothing to be had; never raises: a profile is chosen without it, too."""
+        try:
+            async with asyncio.timeout(LISTING_S), self._ask("GET", f"models/{quote(name)}") as response:
+                status, body = response.status, await response.read(LARGEST_LISTING)
+            shown = msgspec.json.decode(body, type=_Entry).hearth if status == 200 else None
+        except (OSError, msgspec.DecodeError, UnicodeError):
+            return ""
+        return "\n".join(shown.markers) if shown else ""
 
     async def stream(
         self, what: str, request: Request, body: bytes, assembly: Assembly

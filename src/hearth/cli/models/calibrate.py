@@ -15,11 +15,14 @@ from hearth.agent.assemble import endpoint_for, make_toolbox
 from hearth.cli.models.elsewhere import resolve
 from hearth.cli.models.text import table
 from hearth.errors import UsageError
+from hearth.llm.answer import Model
 from hearth.llm.calibration.editing import FORMS
 from hearth.llm.calibration.measure import Subject, measure
 from hearth.llm.calibration.record import Calibration, Tally, forget, save, verdict
 from hearth.llm.client import ChatClient
-from hearth.llm.families import EditFormat
+from hearth.llm.dialects.harmony.client import HarmonyClient
+from hearth.llm.dialects.harmony.form import Form
+from hearth.llm.families import Dialect, EditFormat
 from hearth.llm.profile import PILOT, profile_for
 from hearth.ops.daemon import ensure_daemon
 from hearth.paths import Paths
@@ -59,8 +62,11 @@ async def _measure(
     await ensure_daemon(paths, settings, environment, _say)
     client = ChatClient(endpoint_for(paths, settings))
     context = (await client.list_models()).get(name, 0)
-    profile = profile_for(name, context=context, own=settings.profiles)
-    subject = Subject(name, settings.gateway.url, profile, {"chat": client})
+    profile = profile_for(name, await client.transport.template_of(name), context, settings.profiles)
+    ways: dict[Dialect, Model] = {"chat": client}
+    if client.transport.is_llama:
+        ways["harmony"] = HarmonyClient(client.transport, Form(), profile.names)
+    subject = Subject(name, settings.gateway.url, profile, ways)
     return await measure(subject, _tools, datetime.now().astimezone(), limit_s, _say)
 
 
