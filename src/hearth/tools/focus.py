@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 MOST_VERDICTS = 12
 LONGEST_BLOCK = 80
-"""Lines of one failure that are looked at."""
+"""Lines of one failure that are looked at; frames, which are indented, go on."""
 LAST_FRAMES = 8
 """Lines at the end of a failure, where its last frames and its message are."""
 VERDICT_SHARE = 0.2
@@ -90,6 +90,8 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
                 open_block = _Block(index, index + 1)
                 blocks.append(open_block)
         elif open_block and _ends(lines, index, open_block):
+            # A deep traceback ends with the line that says why.
+            open_block.end += bool(_REASON.match(line))
             open_block = None
         if open_block:
             open_block.end = index + 1
@@ -97,7 +99,7 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
 
 
 def _ends(lines: list[str], index: int, block: _Block) -> bool:
-    if index - block.start >= LONGEST_BLOCK:
+    if index - block.start >= LONGEST_BLOCK and not lines[index].startswith("  "):
         return True
     if not _END.match(lines[index]):
         return False
