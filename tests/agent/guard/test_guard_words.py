@@ -64,12 +64,13 @@ def test_the_note_has_five_lines() -> None:
         "Tried: edit a.py (2 times), bash pytest -q (2 times), read a.py",
         "Failed: 5 changes left the same tests failing; still failing: t.py::test_x",
         "Files: a.py; all were put back to how they were before this task",
-        "Do not do again: more changes of the same kind to that file. Instead: change what the first error names, then "
-        "run it again.",
+        "Do not do again: more changes of the same kind to that file. Instead: read the failing test first, and look "
+        "for the cause in another place.",
     ]
     nothing = make_note("x" * 9_000, [READ] * 5, found("repeat", 5, READ), rolled_back=False)
     assert len(nothing.split("\n")) == 5
     assert "Files: none was changed" in nothing
+    assert nothing.endswith("read a.py more than once. Instead: act on the first result of a call.")
     assert len(nothing) < 1_000
 
 

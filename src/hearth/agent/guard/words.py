@@ -71,7 +71,7 @@ def make_note(task: str, acts: Sequence[Act], finding: Finding, rolled_back: boo
             f"Tried: {tell_tries(acts) or 'nothing'}",
             f"Failed: {tell_circle(finding)}{_tell_failing(acts, '; still failing: ')}",
             f"Files: {files}",
-            f"Do not do again: {_avoid(finding)}. Instead: {suggest_other(finding.act)}.",
+            f"Do not do again: {_avoid(finding)}. Instead: {_start_over(finding)}.",
         ]
     )
 
@@ -140,7 +140,15 @@ def _avoid(finding: Finding) -> str:
         case "looking":
             return "looking at everything before the first change"
         case _:
-            return finding.act.brief
+            return f"{finding.act.brief} more than once"
+
+
+def _start_over(finding: Finding) -> str:
+    if finding.kind == "tests":
+        return "read the failing test first, and look for the cause in another place"
+    if finding.kind == "looking":
+        return "make the smallest change that could be right, and check it"
+    return suggest_other(finding.act) if finding.act.failed else "act on the first result of a call"
 
 
 def _join(names: Sequence[str]) -> str:
