@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.messages import ToolCall
-from hearth.tools.todo import LONGEST_ITEM, MOST_ITEMS, Item, Todo, TodoParams, show_items
+from hearth.messages import Message, ToolCall
+from hearth.tools.todo import LONGEST_ITEM, MOST_ITEMS, Item, Todo, TodoParams, find_items, show_items
 from hearth.tools.toolbox import Toolbox
 
 ITEMS = [Item("reproduce it", True), Item("mend the parser"), Item("run the tests")]
@@ -45,6 +45,18 @@ async def test_through_the_toolbox_it_is_checked() -> None:
     items = toolbox.specs[0].parameters["properties"]["items"]
     properties = {"text": {"type": "string"}, "done": {"type": "boolean"}}
     assert items == {"type": "array", "items": {"type": "object", "properties": properties, "required": ["text"]}}
+
+
+def test_the_list_of_a_session_that_goes_on() -> None:
+    def told(arguments: str) -> Message:
+        return Message("assistant", "", (ToolCall("1", "todo", arguments),))
+
+    first, second = told('{"items": [{"text": "a"}]}'), told('{"items": [{"text": "a", "done": true}, {"text": "b"}]}')
+    assert find_items([]) == ()
+    assert find_items([Message("user", "x"), first, second, told("{"), told('{"items": 3}')]) == (
+        Item("a", True),
+        Item("b"),
+    )
 
 
 @given(st.lists(st.tuples(st.text(), st.booleans()), max_size=MOST_ITEMS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 import msgspec
 
+from hearth.messages import Message
 from hearth.tools.tool import ToolResult
 
 MOST_ITEMS = 40
@@ -71,6 +73,17 @@ def show_items(items: Iterable[Item]) -> str:
     lines = [f"[{'x' if item.done else ' '}] {item.text}" for item in shown]
     left = [item.text for item in shown if not item.done]
     return "\n".join([*lines, f"{len(left)} open, next: {left[0]}" if left else "all done"])
+
+
+def find_items(messages: Iterable[Message]) -> tuple[Item, ...]:
+    """The list that these messages end with: that of the last call that could be read, for a session that goes on."""
+    found: tuple[Item, ...] = ()
+    for message in messages:
+        for call in message.tool_calls:
+            if call.name == Todo.name:
+                with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+                    found = tuple(msgspec.json.decode(call.arguments, type=TodoParams).items)
+    return found
 
 
 def _tidy(text: str) -> str:
