@@ -2,18 +2,23 @@
 
     {"type": "session", "version": 1, "created": "…", …frame}          first, written with the file
     {"type": "message", "message": {…}}                                 user or assistant
+    {"type": "message", "prompt": "…", "message": {…}}                  a turn begins: what was typed, what is told
     {"type": "call", "id": "…", "name": "…"}                            a call is about to run
     {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …}
     {"type": "usage", "prompt": …, "reused": …, …}
     {"type": "rewrite", "kind": "…", "messages": [{…}, …]}              from here on these are the messages
+    {"type": "snapshot", "at": "begin" | "end", "id": "…"}              the project around what the turn changed
     {"type": "turn", "status": "…", "partial": "…"}                     a turn is over; partial: text without an answer
+    {"type": "restore", "kind": "undo" | "redo", "turns": …, …}         files are about to be taken back or forth
+    {"type": "rewrite", "kind": "undo", "turns": …, "files": {…}, …}    they were, and so is the conversation
 
 Every line is written at once, so that it outlives this process. A call's two lines and the end of a turn are forced to
 the disk (with all before them), so that what has run is known even after a loss of power.
 
 A line counts when it ends with a line feed and is JSON. What follows the last such line is a torn tail: it is moved
 aside when the session is opened. A call without a result was cut off by a crash; it is never run again, the model is
-told that nobody knows how it ended.
+told that nobody knows how it ended. A ``restore`` without its ``rewrite`` was cut off too: ``agent/rewind.py`` goes on
+with it. What the records come to is in ``agent/replay.py``.
 """
 
 from __future__ import annotations
@@ -22,16 +27,17 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from hearth.agent.frame import Frame
+from hearth.agent.replay import Intent, Replay, Step
 from hearth.errors import StateError, TranscriptError
 from hearth.events import Rewrite, Status
 from hearth.llm.request import Request
@@ -51,13 +57,16 @@ class Transcript:
         """For ``create_transcript`` and ``open_transcript``; ``size`` is the length of what is valid, in bytes."""
         self.path = path
         self.frame = frame
-        self.messages: list[Message] = []
+        self.past = Replay()
         self._descriptor = descriptor
         self._size = size
-        self._begun: set[str] = set()
-        self._partial = ""
         for record in records:
-            self._replay(record)
+            self.past.feed(record)
+
+    @property
+    def messages(self) -> list[Message]:
+        """Everything said so far, as it is told to the model."""
+        return self.past.messages
 
     @property
     def resumed(self) -> bool:
@@ -68,15 +77,20 @@ class Transcript:
         """The next request: everything said so far."""
         return self.frame.request(self.messages)
 
-    def begin_turn(self, prompt: str) -> None:
-        """Append the user's prompt; what a crash or an interruption left open is closed first."""
-        for call in self._open_calls():
-            word = UNKNOWN if call.id in self._begun else NOT_RUN
+    def begin_turn(self, prompt: str, told: Message | None = None) -> None:
+        """Append the user's prompt; what a crash or an interruption left open is closed first.
+
+        ``told`` is what the model reads in place of the bare prompt.
+        """
+        for call in self.past.open_calls():
+            word = UNKNOWN if call.id in self.past.begun else NOT_RUN
             self.end_call(call, ToolResult(word, failed=True), 0.0)
         if self.messages and self.messages[-1].role != "assistant":
             # Many templates refuse a user message that follows a user message or a tool result.
-            self.add(Message("assistant", f"{self._partial}\n{NO_ANSWER}" if self._partial else NO_ANSWER))
-        self.add(Message("user", prompt))
+            partial = self.past.partial
+            self.add(Message("assistant", f"{partial}\n{NO_ANSWER}" if partial else NO_ANSWER))
+        message = told or Message("user", prompt)
+        self._append({"type": "message", "prompt": prompt, "message": message.to_wire()}, sync=False)
 
     def add(self, message: Message) -> None:
         """Append a message of the model or the user."""
@@ -96,6 +110,33 @@ class Transcript:
     def rewrite(self, kind: Rewrite, messages: Iterable[Message]) -> None:
         """Put other messages in the place of all so far. The file keeps the old ones; requests begin anew."""
         self._append({"type": "rewrite", "kind": kind, "messages": [message.to_wire() for message in messages]})
+
+    def add_snapshot(self, at: Literal["begin", "end"], name: str) -> None:
+        """Note how the project was before this turn changed anything, and when it was over."""
+        self._append({"type": "snapshot", "at": at, "id": name})
+
+    def begin_restore(self, intent: Intent) -> None:
+        """Note that the files are about to be taken back or forth: a crash on the way is known by it."""
+        self._append({"type": "restore", **asdict(intent)})
+
+    def abandon_restore(self) -> None:
+        """Note that what was begun will not be gone on with; the conversation stays as it is."""
+        self._append({"type": "restore", "kind": "abandoned"})
+
+    def undo(self, turns: int, steps: Sequence[Step] = (), before: str = "", after: str = "") -> None:
+        """Take the conversation back to before its last turns; the files were, from ``before`` to ``after``."""
+        files = {"steps": steps, "before": before, "after": after} if after else None
+        self._turn_to("undo", turns, self.past.turns[-turns].base, files)
+
+    def redo(self) -> None:
+        """Bring back what was undone last. Raises IndexError when nothing was."""
+        self._turn_to("redo", len(self.past.undone[-1].turns), self.past.undone[-1].messages)
+
+    def _turn_to(
+        self, kind: Rewrite, turns: int, messages: Iterable[Message], files: dict[str, Any] | None = None
+    ) -> None:
+        record = {"type": "rewrite", "kind": kind, "turns": turns, **({"files": files} if files else {})}
+        self._append({**record, "messages": [message.to_wire() for message in messages]})
 
     def add_usage(self, usage: Usage) -> None:
         """Note what a step cost."""
@@ -121,32 +162,7 @@ class Transcript:
                 os.ftruncate(self._descriptor, self._size)
             raise StateError(f"cannot write {self.path}: {error.strerror}", "make room on the disk") from error
         self._size += len(line)
-        self._replay(record)
-
-    def _replay(self, record: dict[str, Any]) -> None:
-        match record["type"]:
-            case "message" | "result":
-                self.messages.append(Message.from_wire(record["message"]))
-                self._partial = ""
-                # Some servers number their calls anew in each answer: an id is open only until its result.
-                self._begun.discard(record["message"].get("tool_call_id", ""))
-            case "rewrite":
-                self.messages = [Message.from_wire(message) for message in record["messages"]]
-            case "call":
-                self._begun.add(record["id"])
-            case "turn":
-                self._partial = record["partial"]
-
-    def _open_calls(self) -> list[ToolCall]:
-        answered: set[str] = set()
-        for message in reversed(self.messages):
-            if message.role == "tool":
-                answered.add(message.tool_call_id)
-            elif message.role == "assistant":
-                return [call for call in message.tool_calls if call.id not in answered]
-            else:
-                break
-        return []
+        self.past.feed(record)
 
 
 def create_transcript(folder: Path, frame: Frame, created: datetime) -> Transcript:
@@ -155,12 +171,19 @@ def create_transcript(folder: Path, frame: Frame, created: datetime) -> Transcri
     line = encode_line(
         {"type": "session", "version": VERSION, "created": created.isoformat(timespec="seconds"), **frame.to_record()}
     )
+    descriptor = write_new(path, line)
+    return Transcript(path, descriptor, frame, [], len(line))
+
+
+def write_new(path: Path, data: bytes) -> int:
+    """Make a session's file with its first lines; its locked descriptor. Raises StateError."""
+    folder = path.parent
     # Written aside and renamed: a session's file is never without its first line.
     temporary = folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_at(descriptor, line, 0)
+            _write_at(descriptor, data, 0)
             os.fsync(descriptor)
             _lock(descriptor, path)
             temporary.rename(path)
@@ -171,7 +194,21 @@ def create_transcript(folder: Path, frame: Frame, created: datetime) -> Transcri
             raise
     except OSError as error:
         raise StateError(f"cannot write {path}: {error.strerror}", "run: hearth doctor") from error
-    return Transcript(path, descriptor, frame, [], len(line))
+    return descriptor
+
+
+@contextmanager
+def lock_session(path: Path) -> Iterator[None]:
+    """Hold a session's lock without reading it. Raises TranscriptError when another process has it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise TranscriptError(f"cannot open {path}: {error.strerror}", f"run: chmod u+rw {path}") from error
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_transcript(folder: Path, session: str) -> Transcript:
@@ -180,7 +217,7 @@ def open_transcript(folder: Path, session: str) -> Transcript:
     ``session`` may be the start of an id if only one session has it. Raises TranscriptError when there is none, when
     it is in use, or when it is damaged before its last lines.
     """
-    path = _find(folder, session)
+    path = find_session(folder, session)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -189,7 +226,7 @@ def open_transcript(folder: Path, session: str) -> Transcript:
         _lock(descriptor, path)
         data = path.read_bytes()
         records, size = read_records(data, path)
-        frame = _read_frame(records, path)
+        frame = read_frame(records, path)
         if size < len(data):
             _set_aside(path, data[size:])
             os.ftruncate(descriptor, size)
@@ -205,7 +242,7 @@ def open_transcript(folder: Path, session: str) -> Transcript:
 
 def latest_session(folder: Path, directory: Path) -> str:
     """The id of the session last used in this project folder. Raises TranscriptError if there is none."""
-    files = [path for path in folder.glob("*.jsonl") if path.is_file()]
+    files = [path for path in folder.glob("*.jsonl") if "." not in path.stem and path.is_file()]
     for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             if json.loads(file.readline())["directory"] == str(directory):
@@ -250,7 +287,8 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "type" in record else None
 
 
-def _read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
+def read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
+    """The frame in a session's first record. Raises TranscriptError."""
     if not records or records[0]["type"] != "session":
         raise TranscriptError(f"{path} does not start with a session", _elsewhere(path))
     if records[0].get("version") != VERSION:
@@ -262,11 +300,14 @@ def _read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
         raise TranscriptError(f"{path} does not start with a whole session record", _elsewhere(path)) from error
 
 
-def _find(folder: Path, session: str) -> Path:
+def find_session(folder: Path, session: str) -> Path:
+    """The file of a session, by its id or the start of it. Raises TranscriptError when there is not exactly one."""
     exact = folder / f"{session}.jsonl"
     if session and "/" not in session and exact.is_file():
         return exact
-    found = [path for path in folder.glob("*.jsonl") if session and path.stem.startswith(session)]
+    # A point is in the names of sub-agents' sessions: those are found by their whole name alone.
+    plain = [path for path in folder.glob("*.jsonl") if "." not in path.stem]
+    found = [path for path in plain if session and path.stem.startswith(session)]
     if len(found) == 1:
         return found[0]
     what = f"{len(found)} sessions start with {session!r}" if found else f"there is no session {session!r}"

@@ -78,3 +78,10 @@ def test_caches_that_changed_since_are_left_and_nobody_is_asked() -> None:
         plan = decide([{path: Change(A, B)}], {path: C}.get)
         assert (plan.changes, plan.conflicts) == ({}, ())
         assert decide([{path: Change(A, B)}], {path: A}.get).changes
+
+
+def test_what_was_cut_off_may_have_left_nothing_where_something_is_to_be() -> None:
+    steps = [{"p": Change(A, OPEN), "q": Change(A, B), "r": Change(A, None)}]
+    plan = decide(steps, {"q": C}.get, again=True)
+    assert plan.changes == {"p": Change(None, OPEN)}
+    assert plan.conflicts == ("q",)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recorded_trees import record
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots import Bounds, Prepared, Restored, Snapshots, store_for
+from recorded_trees import record
 
 ODD = os.fsdecode(b"caf\xe9\n\xff")
 

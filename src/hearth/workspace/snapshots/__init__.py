@@ -17,7 +17,7 @@ from hearth.errors import StateError
 from hearth.workspace.snapshots.capture import Bounds, Capture
 from hearth.workspace.snapshots.difference import Change, Plan, compare, decide
 from hearth.workspace.snapshots.git import ObjectStore, unusable
-from hearth.workspace.snapshots.restore import Restoration, check_whole
+from hearth.workspace.snapshots.restore import Restoration, check_whole, wanted_by
 from hearth.workspace.snapshots.state import State, read_state, write_state
 
 __all__ = ["Bounds", "Prepared", "Restored", "Snapshots", "store_for"]
@@ -85,24 +85,38 @@ class Snapshots:
         with self._locked(), self._objects.reading() as reader:
             return compare(cache(reader.tree), one, other)
 
-    def prepare(self, steps: Sequence[Step], *, sure: bool = True, force: bool = False) -> Prepared:
-        """Look at what going these steps would do; see ``decide``. Changes nothing in the project."""
-        with self._locked(), self._root() as root, self._objects.reading() as reader:
+    def prepare(
+        self,
+        steps: Sequence[Step],
+        *,
+        sure: bool = True,
+        force: bool = False,
+        again: bool = False,
+        within: Sequence[Step] = (),
+    ) -> Prepared:
+        """Look at what going these steps would do; see ``decide``. Changes nothing in the project. With ``within`` only
+        paths are touched that these other steps touch."""
+        with self._locked(), self._root() as root:
             state = self._capture(root)
-            tree = cache(reader.tree)
-            differences = [compare(tree, one, other) for one, other in steps]
-            return Prepared(state.id, decide(differences, state.find, sure=sure, force=force), state)
+            with self._objects.reading() as reader:
+                tree = cache(reader.tree)
+                differences = [compare(tree, one, other) for one, other in steps]
+                if within:
+                    touched = {path for one, other in within for path in compare(tree, one, other)}
+                    differences = [{path: step[path] for path in step.keys() & touched} for step in differences]
+            plan = decide(differences, state.find, sure=sure, force=force, again=again)
+            wanted = wanted_by(plan)
+            check_whole(plan.changes, self._objects.missing(wanted))
+            return Prepared(state.id, plan, state)
 
     def carry_out(self, prepared: Prepared) -> Restored:
         """Do it. What was changed since it was prepared is left as it is. When this raises or is killed, some of it is
         done: preparing and carrying out the same steps again goes on."""
         with self._locked(), self._root() as root, self._objects.reading() as reader:
             plan = prepared.plan
-            wanted = {change.new.id for change in plan.changes.values() if change.new and change.new.kind in "fl"}
-            check_whole(plan.changes, self._objects.missing(wanted))
             work = Restoration(root, plan, prepared.state, reader)
             work.run()
-            return Restored(self._capture(root, wanted).id, tuple(sorted(work.done)), work.left)
+            return Restored(self._capture(root, wanted_by(plan)).id, tuple(sorted(work.done)), work.left)
 
     def restore(self, start: str, target: str, *, force: bool = False) -> Restored | Prepared:
         """Both at once, for one step; when there are conflicts, what was prepared and not done."""

@@ -76,23 +76,26 @@ def decide(
     *,
     sure: bool = True,
     force: bool = False,
+    again: bool = False,
 ) -> Plan:
     """How to go these steps in a project that is now as ``find`` says.
 
     What is as it is to be already is left out: done twice, or gone on with after a crash, it comes to the same.
     ``sure`` says whether what the steps start from was seen when it was over: if not, all of it waits for a yes.
-    ``force`` is that yes.
+    ``force`` is that yes. ``again`` says that it was begun before, and cut off: where there is nothing, a file may be
+    on its way to become a folder.
     """
     whole, torn = chain(steps)
     changes: dict[str, Change] = {}
     conflicts, kept = [], []
     for path, (expected, target) in sorted(whole.items()):
         now = find(path)
-        if same(now, target) or (expected is None and _are_folders(now, target)):
+        safe = sure and path not in torn and _is_expected(now, expected)
+        if same(now, target) or (expected is None and _are_folders(now, target) and not again):
             continue
         if "x" in (target and target.kind, now and now.kind):
             kept.append(path)
-        elif (sure and path not in torn and _is_expected(now, expected)) or force:
+        elif force or safe or (again and _is_on_the_way(now, target)):
             changes[path] = Change(now, target)
         elif not CACHES.intersection(path.split("/")):
             conflicts.append(path)
@@ -103,6 +106,11 @@ def _is_expected(now: Item | None, expected: Item | None) -> bool:
     if _are_folders(now, expected):
         return True  # the mode of a folder is nobody's work
     return same(now, expected)
+
+
+def _is_on_the_way(now: Item | None, target: Item | None) -> bool:
+    """Whether it may be what a crash left: what was in the way is removed, the folder is made and has no mode yet."""
+    return now is None or _are_folders(now, target)
 
 
 def _are_folders(one: Item | None, other: Item | None) -> bool:

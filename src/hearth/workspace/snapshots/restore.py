@@ -31,6 +31,7 @@ class Restoration:
         self._seen = seen
         self._reader = reader
         self._modes: dict[str, int] = {}
+        self._touched: set[int] = set()
         self.left: dict[str, str] = dict.fromkeys(plan.kept, "no snapshot has its content")
         self.done: list[str] = []
 
@@ -139,10 +140,15 @@ class Restoration:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return True
-        expected = seen is not None and status_of(found) == seen.status
-        if not expected:
+        status = status_of(found)
+        if seen is not None and found.st_ino in self._touched:
+            # Another name of the same file was removed or replaced by us: that alone changes this time.
+            status = status._replace(ctime_ns=seen.status.ctime_ns)
+        if seen is None or status != seen.status:
             self.left[path] = "something else is there now"
-        return expected
+            return False
+        self._touched.add(found.st_ino)
+        return True
 
     @contextmanager
     def _parent(self, path: str, create: bool = False) -> Iterator[tuple[int, str]]:
@@ -187,16 +193,23 @@ def _depth(path: str) -> int:
 
 
 def _chmod(folder: int, name: str, mode: int) -> bool:
-    """Set a file's mode and nothing else; False when it cannot be opened for that."""
+    """Set a file's mode and nothing else; False when it cannot be opened for that, or has other names."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except PermissionError:
         return False
     try:
-        os.fchmod(descriptor, mode)
+        alone = os.fstat(descriptor).st_nlink == 1
+        if alone:
+            os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
-    return True
+    return alone
+
+
+def wanted_by(plan: Plan) -> set[str]:
+    """The blobs that carrying it out reads."""
+    return {change.new.id for change in plan.changes.values() if change.new and change.new.kind in ("f", "l")}
 
 
 def check_whole(changes: dict[str, Change], missing: set[str]) -> None:
