@@ -1,4 +1,4 @@
-"""The weight of the first request of ``hearth run hello``, with the standard tools: ``python -m bench.prompt``."""
+"""What the first request of ``hearth run hello`` weighs, and the prompt of each tier: ``python -m bench.prompt``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from pathlib import Path
 
 from bench.table import Row, show
 
+from hearth.agent.assemble import make_toolbox
+from hearth.llm.profile import profile_for, worded
 from hearth.runtime.pretend import PretendEngine
+from hearth.sandbox.command import PlainShell
+from hearth.settings import ProfileSettings
 
 LIMIT = 5_500
 """Bytes of the JSON body. Recorded from others: pi 0.73.1 5,545, OpenCode 1.18.33 30,705, qwen-code 78,718."""
+
+MOST_TOKENS = {"minimal": 350, "standard": 1200, "full": 2500}
+"""Of the prompt of each tier; `tests/llm/test_profile_weight.py` counts with a real tokenizer too."""
+CHARACTERS_A_TOKEN = 3.5
 
 
 async def record_first_request() -> bytes:
@@ -44,7 +52,21 @@ def rows() -> list[Row]:
         Row("first request of hearth run hello", len(body), "bytes", LIMIT),
         Row(f"of these: {len(request['tools'])} tools", tools, "bytes"),
         Row("of these: the system message", system, "bytes"),
+        *(
+            Row(f"prompt of tier {tier}, tools in it", weigh_tier(tier), "tokens", most)
+            for tier, most in MOST_TOKENS.items()
+        ),
     ]
+
+
+def weigh_tier(tier: str) -> int:
+    """Tokens of a tier's system text and tools, a token for 3.5 characters."""
+    own = {"standard": ProfileSettings(tier=tier)}  # type: ignore[arg-type]  # one of its three words
+    profile = profile_for("standard", own=own)
+    with tempfile.TemporaryDirectory() as scratch:
+        specs = make_toolbox(profile.tools, Path(scratch), PlainShell(Path(scratch), {}), 1.0).specs
+    tools = [json.dumps(worded(spec, profile).to_wire()) for spec in specs]
+    return round(len("\n".join([profile.system, *tools])) / CHARACTERS_A_TOKEN)
 
 
 if __name__ == "__main__":

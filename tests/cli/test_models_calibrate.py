@@ -14,8 +14,9 @@ import pytest
 from aiohttp import web
 
 from able_models import AbleModel
+from hearth.cli.main import main
 from hearth.llm.answer import Completed
-from hearth.llm.calibration.record import load, measured
+from hearth.llm.calibration.record import Calibration, Tally, load, measured, save
 from hearth.llm.client import ChatClient, Endpoint
 from hearth.llm.profile import profile_for
 from hearth.llm.request import Request
@@ -105,6 +106,17 @@ async def test_the_template_that_an_endpoint_shows_is_asked_for() -> None:
         assert markers == "<arg_key>\ntools"
         assert profile_for("my-own-model", markers).name == "glm"
     assert await ChatClient(Endpoint(url)).transport.template_of("able") == ""
+
+
+def test_what_was_found_is_shown_with_the_model(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "show", "pilot"]) == 0
+    assert "calibrated" not in capsys.readouterr().out
+    found = Calibration("pilot", "", "2026-11-23T10:00:00", 9.0, "chat", "replace", Tally(2, 3), Tally(2, 2))
+    save(resolve_paths({"HEARTH_HOME": str(home)}).calibration, found)
+    assert main(["models", "show", "pilot"]) == 0
+    assert "calibrated    2026-11-23, 2 of 3 calls came through" in capsys.readouterr().out
+    assert main(["models", "show", "pilot", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["calibrated"] == {"parallel": True}
 
 
 @pytest.mark.slow

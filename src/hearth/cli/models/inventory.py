@@ -16,6 +16,7 @@ from hearth.cli.models.address import find_elsewhere, refuse_elsewhere
 from hearth.cli.models.clearing import clear_up
 from hearth.cli.models.elsewhere import card_elsewhere, list_elsewhere
 from hearth.cli.models.text import memory_text, size_text, table
+from hearth.llm.calibration.record import load, measured
 from hearth.ops.local import ask
 from hearth.paths import Paths
 from hearth.runtime.engine import own_context
@@ -113,6 +114,7 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
             "origin": msgspec.to_builtins(manifest.origin) if manifest else None,
             "files": msgspec.to_builtins(manifest.files) if manifest else None,
             "note": note or (entry.note if entry else ""),
+            "calibrated": measured(paths.calibration, card.name),
         }
         print(msgspec.json.encode(whole).decode())
         return 0
@@ -124,6 +126,8 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
     chosen = context or settings.engine.context or own_context(portrait.native_context)
     rows += _described(portrait, chosen, loaded=context > 0)
     rows += _used(usage)
+    if found := load(paths.calibration, card.name):
+        rows.append(("calibrated", f"{found.when[:10]}, {found.calls.right} of {found.calls.tried} calls came through"))
     rows += [("note", text) for text in (note, entry.note if entry else "") if text]
     print("\n".join(table(rows)))
     return 0

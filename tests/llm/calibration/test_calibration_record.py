@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hearth.errors import StateError
 from hearth.llm.calibration.record import Calibration, Prefix, Tally, forget, load, measured, save, verdict
 
-
 AS_TEXT = {"dialect": "text", "tools_in": "system", "edit": "search_replace", "parallel": False}
 
 
