@@ -170,7 +170,13 @@ def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *
     edit = (tier == "minimal" and known.edits[fields["edit"]].minimal) or fields["edit"]
     editing = known.edits[edit]
     read, write, *others = known.tools[tier]
-    whole = {**fields, "tier": tier, "edit": edit, "max_tokens": answer, "thinking": min(fields["thinking"], answer // 2)}
+    whole = {
+        **fields,
+        "tier": tier,
+        "edit": edit,
+        "max_tokens": answer,
+        "thinking": min(fields["thinking"], answer // 2),
+    }
     return Profile(
         name=family,
         system=_system_text(tier, editing.text, fields["names"]),
