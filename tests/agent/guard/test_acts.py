@@ -62,6 +62,7 @@ def test_commands_that_may_do_something(command: str) -> None:
         ("2026-05-01 12:00:01 up", "2026-05-02 13:10:59,123 up"),
         ("in /tmp/pytest-1/x.py", "in /tmp/pytest-2/x.py"),
         ("took 12 ms", "took 13 ms"),
+        ("[20,000 characters; the whole is in output:3]", "[20,000 characters; the whole is in output:4]"),
     ],
 )
 def test_results_that_differ_only_in_what_is_fleeting_are_equal(first: str, second: str) -> None:

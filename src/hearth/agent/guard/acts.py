@@ -36,6 +36,7 @@ _FLEETING = re.compile(
     r"|\d\d?:\d\d(:\d\d([.,]\d+)?)?"  # times
     r"|\d+([.,]\d+)? ?(ms|s|sec|secs|seconds|m|min)\b"  # how long it took
     r"|/tmp/\S+|\bpid \d+"
+    r"|\boutput:\d+"  # where the whole of a long result is kept
 )
 LONGEST_BRIEF = 80
 
