@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -187,8 +187,11 @@ class Workspace:
         if found != expected:
             raise ChangedMeanwhileError(name)
 
-    def walk(self, path: str = ".") -> Iterator[str]:
-        """The files below a folder, sorted; symlinks and SKIPPED_FOLDERS are left out. A file yields itself."""
+    def walk(self, path: str = ".", enter: Callable[[str], bool] = lambda folder: True) -> Iterator[str]:
+        """The files below a folder, sorted; symlinks and SKIPPED_FOLDERS are left out. A file yields itself.
+
+        ``enter`` is asked of every folder below, by its path; what it says no to is not looked into.
+        """
         name = self.relative(path)
         if stat.S_ISREG(self.stat(name).st_mode):
             yield name
@@ -201,7 +204,7 @@ class Workspace:
                 yield inner
                 continue
             with suppress(WorkspaceError):  # an unreadable or vanished folder must not end the walk
-                waiting += self._list(inner)
+                waiting += self._list(inner) if enter(inner) else []
 
     def _list(self, name: str) -> list[tuple[str, bool]]:
         """The files and folders to visit in one folder, last first, with whether each is a folder."""
