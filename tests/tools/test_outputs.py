@@ -7,7 +7,10 @@ import pytest
 
 from hearth.errors import WorkspaceError
 from hearth.tools.outputs import MOST_OUTPUTS, Outputs, Shelf
+from hearth.tools.read import Read, ReadParams
 from hearth.tools.truncate import LONGEST_OUTPUT, SHORTEST_OUTPUT, keep_ends, longest_output
+from hearth.workspace.files import Workspace
+from hearth.workspace.sight import Sight
 
 
 def content(descriptor: int) -> str:
@@ -89,3 +92,20 @@ def test_small_windows_have_small_results() -> None:
         LONGEST_OUTPUT,
         LONGEST_OUTPUT,
     ]
+
+
+async def test_read_goes_on_in_a_whole_output_by_parts(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "o", 2_000)
+    outputs.cut("".join(f"line {number}\n" for number in range(5_000)))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.txt").write_text("line\n" * 5_000)
+    sight = Sight()
+    read = Read(Workspace(project), sight, shelf=Shelf(outputs), longest=outputs.limit)
+    result = await read.run(ReadParams("output:1", offset=3_000))
+    assert result.for_model.startswith("line 2999\nline 3000\n")
+    assert "read on with offset" in result.for_model
+    assert sight.of("output:1") is None
+    assert len((await read.run(ReadParams("a.txt"))).for_model) < 2_200
+    assert (await read.run(ReadParams("output:9"))).failed
+    assert "outside" in (await read.run(ReadParams("/etc/passwd"))).for_model

@@ -9,7 +9,7 @@ import msgspec
 from hearth.errors import WorkspaceError
 from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import keep_start, readable
+from hearth.tools.truncate import LONGEST_OUTPUT, keep_start, readable
 from hearth.workspace.files import Workspace
 
 MOST_FILES = 200
@@ -27,8 +27,10 @@ class Glob:
     name = "glob"
     params = GlobParams
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, longest: int = LONGEST_OUTPUT) -> None:
+        """``longest``: characters of one result."""
         self._workspace = workspace
+        self._longest = longest
 
     def label(self, params: GlobParams) -> str:
         """The pattern."""
@@ -43,7 +45,7 @@ class Glob:
             return ToolResult(str(error), failed=True)
         if not found:
             return ToolResult(f"no file matches {params.pattern}")
-        kept, left_out = keep_start([readable(name) for name in found[:MOST_FILES]])
+        kept, left_out = keep_start([readable(name) for name in found[:MOST_FILES]], self._longest)
         left_out += max(0, len(found) - MOST_FILES)
         lines = [*kept, f"[{left_out} more]"] if left_out else kept
         count = f"{len(kept)} file" if len(kept) == 1 else f"{len(kept)} files"

@@ -13,7 +13,7 @@ from hearth.errors import WorkspaceError
 from hearth.tools.glob import matches
 from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import cut_line, keep_start, readable
+from hearth.tools.truncate import LONGEST_OUTPUT, cut_line, keep_start, readable
 from hearth.workspace.edits import split_lines
 from hearth.workspace.files import Workspace
 
@@ -47,8 +47,10 @@ class Grep:
     name = "grep"
     params = GrepParams
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, longest: int = LONGEST_OUTPUT) -> None:
+        """``longest``: characters of one result."""
         self._workspace = workspace
+        self._longest = longest
 
     def label(self, params: GrepParams) -> str:
         """The pattern, and where."""
@@ -66,7 +68,7 @@ class Grep:
             return ToolResult("the pattern is too deep: give a simpler one", failed=True)
         if not found:
             return ToolResult(f"no match for {params.pattern}")
-        kept, left_out = keep_start(found[:MOST_MATCHES])
+        kept, left_out = keep_start(found[:MOST_MATCHES], self._longest)
         left_out += max(0, len(found) - MOST_MATCHES)
         lines = (
             [*kept, f"[{left_out} or more matches left out: narrow the pattern or give a path]"] if left_out else kept

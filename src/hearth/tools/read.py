@@ -10,9 +10,10 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from hearth.errors import WorkspaceError
+from hearth.tools.outputs import Shelf
 from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
-from hearth.tools.truncate import LONGEST_LINE, cut_line, keep_start
+from hearth.tools.truncate import LONGEST_LINE, LONGEST_OUTPUT, cut_line, keep_start
 from hearth.workspace.edits.hashline import show_anchored
 from hearth.workspace.edits.lines import number_line, split_lines
 from hearth.workspace.encoding import Document, decode
@@ -45,10 +46,20 @@ class Read:
     name = "read"
     params = ReadParams
 
-    def __init__(self, workspace: Workspace, sight: Sight | None = None, margin: Margin = "none") -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        sight: Sight | None = None,
+        margin: Margin = "none",
+        shelf: Shelf | None = None,
+        longest: int = LONGEST_OUTPUT,
+    ) -> None:
+        """``shelf`` holds what can be read beside the project; ``longest`` is characters of one result."""
         self._workspace = workspace
         self._sight = sight
         self._margin = margin
+        self._shelf = shelf
+        self._longest = longest
 
     def label(self, params: ReadParams) -> str:
         """The path, with the first line where it is not 1."""
@@ -58,7 +69,8 @@ class Read:
         """The lines as they are, then a note if there are more. Text that is not UTF-8 is read as Latin-1."""
         first, limit = max(params.offset, 1), max(1, min(params.limit, MOST_LINES))
         try:
-            descriptor = self._workspace.open(params.path)
+            shelved = self._shelf is not None and self._shelf.holds(params.path)
+            descriptor = self._shelf.open(params.path) if self._shelf and shelved else self._workspace.open(params.path)
             with os.fdopen(descriptor, "rb") as file:
                 size = os.fstat(descriptor).st_size
                 data = file.read(LARGEST_TEXT + 1) if size <= LARGEST_TEXT else b""
@@ -78,8 +90,8 @@ class Read:
             found = await _read_lines(io.BytesIO(document.text.encode("utf-8")), first, limit + 1)
         show = _MARGINS[self._margin]
         shown = [show(number, line) for number, (line, _) in enumerate(found, first)]
-        kept, _ = keep_start(shown[:limit])
-        if self._sight and document is not None:
+        kept, _ = keep_start(shown[:limit], self._longest)
+        if self._sight and document is not None and not shelved:
             self._note(self._sight, params.path, document, first, [line for line, _ in found[: len(kept)]])
         return _tell(params.path, found, kept, first, document)
 
