@@ -152,6 +152,21 @@ async def test_what_cannot_fit_stops_with_what_is_the_largest(transcript: Transc
     other.close()
 
 
+async def test_a_prompt_beyond_the_window_is_cut_and_kept(tmp_path: Path) -> None:
+    made = create_transcript(tmp_path, Frame("b", "/p", "m", "standard", "be good", (), {}, 512), datetime.now())
+    made.begin_turn("Sum this up:\n" + "word " * 20_000 + "\nin one line, please.")
+    kept: list[str] = []
+    told: list[Event] = []
+    context = Context(made, None, told.append, window=4_096, keep=lambda text: kept.append(text) or "output:1")
+    request = await context.prepare()
+    assert request.messages[1].content.startswith("Sum this up:\n")
+    assert request.messages[1].content.endswith("in one line, please.\n[the whole is in output:1]")
+    assert context.used < 3_000
+    assert len(kept[0]) > 100_000
+    assert [type(event) for event in told] == [Progress, Rewritten]
+    made.close()
+
+
 async def test_compactions_without_a_step_between_them_end(transcript: Transcript) -> None:
     spy = Spy(transcript, 4_096)
 
