@@ -15,6 +15,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from hearth.agent.assemble import make_toolbox
+from hearth.llm.dialects.text.render import describe_tools
 from hearth.llm.families import knowledge
 from hearth.llm.profile import Profile, profile_for, worded
 from hearth.sandbox.command import PlainShell
@@ -41,8 +42,10 @@ def weigh(text: str) -> int:
 
 
 def prompt(profile: Profile, folder: Path) -> str:
-    """System text and tools as Qwen's template writes them, the longest form in use."""
+    """System text and tools as Qwen's template writes them, the longest form in use; as text in our own."""
     specs = make_toolbox(profile.tools, folder, PlainShell(folder, {}), 120.0).specs
+    if profile.dialect == "text":
+        return "\n".join([profile.system, describe_tools([worded(spec, profile) for spec in specs], "edit")])
     return "\n".join([profile.system, *(json.dumps(worded(spec, profile).to_wire()) for spec in specs)])
 
 
@@ -54,7 +57,9 @@ def test_a_tier_weighs_what_it_may(tier: str, edit: str, tmp_path: Path) -> None
     assert weigh(prompt(profile, tmp_path)) <= MOST[tier]
 
 
-@pytest.mark.parametrize("model", ["gpt-oss:20b", "gpt-oss:120b", "qwen3.6:27b", "qwen2.5-coder:7b", "codellama:7b"])
+@pytest.mark.parametrize(
+    "model", ["gpt-oss:20b", "gpt-oss:120b", "qwen3.6:27b", "qwen2.5-coder:7b", "codellama:7b", "mixtral"]
+)
 def test_the_models_own_names_weigh_no_more(model: str, tmp_path: Path) -> None:
     profile = profile_for(model)
     assert weigh(prompt(profile, tmp_path)) <= MOST[profile.tier]

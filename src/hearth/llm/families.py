@@ -77,10 +77,12 @@ class Family(Known, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Editing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One form of edits: the tools for it, its line in the system text, and the form in its place in a minimal one."""
+    """One form of edits: the tools for it (``as_text``: in the text protocol, where they are others), its line in the
+    system text, and the form in its place in a minimal one."""
 
     tools: tuple[str, ...]
     text: str
+    as_text: tuple[str, ...] = ()
     minimal: EditFormat | None = None
 
 

@@ -169,6 +169,7 @@ def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *
     answer = min(fields["max_tokens"], max(context // 4, SMALLEST_ANSWER)) if context else fields["max_tokens"]
     edit = (tier == "minimal" and known.edits[fields["edit"]].minimal) or fields["edit"]
     editing = known.edits[edit]
+    for_edits = editing.as_text if fields["dialect"] == "text" and editing.as_text else editing.tools
     read, write, *others = known.tools[tier]
     whole = {
         **fields,
@@ -180,7 +181,7 @@ def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *
     return Profile(
         name=family,
         system=_system_text(tier, editing.text, fields["names"]),
-        tools=(read, write, *editing.tools, *others),
+        tools=(read, write, *for_edits, *others),
         calibrated=calibrated,
         **whole,
     )

@@ -11,7 +11,7 @@ from able_models import AbleModel
 from hearth.agent.assemble import make_toolbox
 from hearth.errors import EngineFailed, UsageError
 from hearth.llm.answer import Failed
-from hearth.llm.calibration.editing import FORMS
+from hearth.llm.calibration.editing import FORMS, TEXT_FORMS
 from hearth.llm.calibration.items import LONG_CHARACTERS, long_text
 from hearth.llm.calibration.measure import Subject, measure
 from hearth.llm.calibration.micro_edits import micro_edits
@@ -26,8 +26,8 @@ from hearth.tools.toolbox import Toolbox
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def bench(folder: Path, form: EditFormat) -> Toolbox:
-    return make_toolbox(("read", FORMS[form]), folder, PlainShell(folder, {}), 10.0)
+def bench(folder: Path, tool: str) -> Toolbox:
+    return make_toolbox(("read", tool), folder, PlainShell(folder, {}), 10.0)
 
 
 async def find(model: AbleModel, own: EditFormat = "replace", limit_s: float = 600.0) -> Calibration:
@@ -94,6 +94,16 @@ async def test_text_is_tried_when_there_is_a_way() -> None:
 async def test_a_model_that_does_not_use_results_fails_the_round_trip() -> None:
     found = await find(AbleModel("result"))
     assert (found.calls.right, found.calls.tried) == (0, 2)
+
+
+@pytest.mark.slow
+async def test_the_text_protocol_is_measured_in_its_own_forms() -> None:
+    model = AbleModel("hashline")
+    profile = profile_for("codellama:7b")
+    found = await measure(Subject("codellama:7b", "", profile, {"text": model}), bench, NOW, 600.0)
+    assert list(found.edits) == list(TEXT_FORMS)
+    assert (found.own, found.edits["hashline"].right, found.edits["search_replace"].right) == ("search_replace", 0, 30)
+    assert verdict(found) == {"dialect": "text", "tools_in": "system", "parallel": True, "edit": "search_replace"}
 
 
 @pytest.mark.slow

@@ -16,13 +16,13 @@ from hearth.cli.models.elsewhere import resolve
 from hearth.cli.models.text import table
 from hearth.errors import UsageError
 from hearth.llm.answer import Model
-from hearth.llm.calibration.editing import FORMS
 from hearth.llm.calibration.measure import Subject, measure
 from hearth.llm.calibration.record import Calibration, Tally, forget, save, verdict
 from hearth.llm.client import ChatClient
 from hearth.llm.dialects.harmony.client import HarmonyClient
 from hearth.llm.dialects.harmony.form import Form
-from hearth.llm.families import Dialect, EditFormat
+from hearth.llm.dialects.text.model import TextDialect
+from hearth.llm.families import Dialect
 from hearth.llm.profile import PILOT, profile_for
 from hearth.ops.daemon import ensure_daemon
 from hearth.paths import Paths
@@ -63,15 +63,15 @@ async def _measure(
     client = ChatClient(endpoint_for(paths, settings))
     context = (await client.list_models()).get(name, 0)
     profile = profile_for(name, await client.transport.template_of(name), context, settings.profiles)
-    ways: dict[Dialect, Model] = {"chat": client}
+    ways: dict[Dialect, Model] = {"chat": client, "text": TextDialect(client)}
     if client.transport.is_llama:
         ways["harmony"] = HarmonyClient(client.transport, Form(), profile.names)
     subject = Subject(name, settings.gateway.url, profile, ways)
     return await measure(subject, _tools, datetime.now().astimezone(), limit_s, _say)
 
 
-def _tools(folder: Path, form: EditFormat) -> Toolbox:
-    return make_toolbox(("read", FORMS[form]), folder, PlainShell(folder, {}), COMMAND_LIMIT_S)
+def _tools(folder: Path, tool: str) -> Toolbox:
+    return make_toolbox(("read", tool), folder, PlainShell(folder, {}), COMMAND_LIMIT_S)
 
 
 def _rows(found: Calibration) -> list[tuple[str, str]]:

@@ -24,6 +24,13 @@ FORMS: dict[EditFormat, str] = {
     "apply_patch": "apply_patch",
 }
 """The forms that are measured, and the tool of each."""
+TEXT_FORMS: dict[EditFormat, str] = {
+    "search_replace": "edit",
+    "whole": "write",
+    "lines": "replace_lines",
+    "hashline": "hashline",
+}
+"""The same in the text protocol, where SEARCH/REPLACE blocks are calls of ``edit``."""
 ROUNDS = ((3, 6), (10, 3), (30, 2))
 """So many edits, by so many of the forms that have done best so far."""
 EDIT_TOKENS = 1024
@@ -53,23 +60,24 @@ class Tools(Protocol):
         ...
 
 
-Bench = Callable[[Path, EditFormat], Tools]
-"""Makes the tools of a folder for a form of edits: ``read``, as that form needs it, and the form's own, if there is
-one."""
+Bench = Callable[[Path, str], Tools]
+"""Makes the tools of a folder: ``read``, as the named tool for edits needs it, and that one, if there is one."""
 
 
-async def try_forms(exam: Exam, bench: Bench, own: EditFormat, tallies: dict[EditFormat, Tally]) -> str:
+async def try_forms(
+    exam: Exam, bench: Bench, tools: dict[EditFormat, str], own: EditFormat, tallies: dict[EditFormat, Tally]
+) -> str:
     """Measure the forms in rounds, the profile's own first; ``tallies`` grows with each edit. Returns why it ended
     early, empty when the plan was carried out."""
     edits = micro_edits()
-    forms = [form for form in sorted(FORMS, key=lambda form: form != own) if _has(bench, form)]
+    forms = [form for form in sorted(tools, key=lambda form: form != own) if _has(bench, tools[form])]
     tallies.update({form: Tally() for form in forms})
     for upto, most in ROUNDS:
         if not forms:
             return "no form of edits comes through"
         for form in forms[:most]:
             for edit in edits[tallies[form].tried : upto]:
-                right, tokens, seconds = await _try(exam, bench, form, edit)
+                right, tokens, seconds = await _try(exam, bench, tools[form], edit)
                 tallies[form] = tallies[form].plus(right, tokens, seconds)
             exam.tell(f"edits as {form}: {tallies[form].right} of {tallies[form].tried}")
         # Python's sort is stable: of equal ones the profile's own stays first.
@@ -77,22 +85,22 @@ async def try_forms(exam: Exam, bench: Bench, own: EditFormat, tallies: dict[Edi
     return ""
 
 
-def _has(bench: Bench, form: EditFormat) -> bool:
+def _has(bench: Bench, tool: str) -> bool:
     with tempfile.TemporaryDirectory() as scratch:
-        return FORMS[form] in {spec.name for spec in bench(Path(scratch), form).specs}
+        return tool in {spec.name for spec in bench(Path(scratch), tool).specs}
 
 
-async def _try(exam: Exam, bench: Bench, form: EditFormat, edit: MicroEdit) -> tuple[bool, int, float]:
+async def _try(exam: Exam, bench: Bench, tool: str, edit: MicroEdit) -> tuple[bool, int, float]:
     """One edit: right when the file is then as it should be, byte for byte; with its tokens and seconds."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / edit.path
         file.write_bytes(edit.before.encode())
-        tools = bench(Path(scratch), form)
-        specs = tuple(spec for spec in tools.specs if spec.name == FORMS[form])
+        tools = bench(Path(scratch), tool)
+        specs = tuple(spec for spec in tools.specs if spec.name == tool)
         looked = ToolCall("call_0", "read", f'{{"path": "{edit.path}"}}')
         shown = (await tools.run(looked)).for_model
-        answer = await exam.ask(_question(form, edit, shown), specs, EDIT_TOKENS + exam.profile.thinking)
+        answer = await exam.ask(_question(tool, edit, shown), specs, EDIT_TOKENS + exam.profile.thinking)
         if isinstance(answer, Failed):
             return False, 0, time.monotonic() - began
         for call in answer.message.tool_calls if isinstance(answer, Completed) else ():
@@ -101,9 +109,9 @@ async def _try(exam: Exam, bench: Bench, form: EditFormat, edit: MicroEdit) -> t
         return right, answer.usage.generated, time.monotonic() - began
 
 
-def _question(form: EditFormat, edit: MicroEdit, shown: str) -> Sequence[Message]:
+def _question(tool: str, edit: MicroEdit, shown: str) -> Sequence[Message]:
     return (
-        Message("system", SYSTEM.format(tool=FORMS[form])),
+        Message("system", SYSTEM.format(tool=tool)),
         Message("user", f"{edit.wish}\n\n{edit.path} as read shows it:\n{shown}"),
     )
 

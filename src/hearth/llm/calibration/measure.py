@@ -8,11 +8,11 @@ from datetime import datetime
 
 from hearth.errors import EngineFailed, UsageError
 from hearth.llm.answer import Model
-from hearth.llm.calibration.editing import Bench, try_forms
+from hearth.llm.calibration.editing import FORMS, TEXT_FORMS, Bench, try_forms
 from hearth.llm.calibration.exam import Exam, OutOfTime
 from hearth.llm.calibration.items import Findings, call_twice, carry_long, make_calls
 from hearth.llm.calibration.record import Calibration
-from hearth.llm.families import Dialect
+from hearth.llm.families import Dialect, EditFormat
 from hearth.llm.profile import Profile
 
 LIMIT_S = 60.0
@@ -75,7 +75,7 @@ async def _measure(
         when=now.isoformat(timespec="seconds"),
         seconds=round(exam.seconds, 1),
         dialect=dialect,
-        own=profile.edit,
+        own=_own_form(profile.edit, dialect),
         calls=found.calls,
         parallel=found.parallel,
         reasoning=found.reasoning,
@@ -94,4 +94,10 @@ async def _carry_out(exam: Exam, found: Findings, bench: Bench, dialect: Dialect
     if dialect != "harmony":
         await call_twice(exam, found)
     await carry_long(exam, found)
-    return await try_forms(exam, bench, exam.profile.edit, found.edits)
+    tools = TEXT_FORMS if dialect == "text" else FORMS
+    return await try_forms(exam, bench, tools, _own_form(exam.profile.edit, dialect), found.edits)
+
+
+def _own_form(form: EditFormat, dialect: Dialect) -> EditFormat:
+    """The form of the profile as it is measured in a dialect: in text an edit is a block."""
+    return "search_replace" if dialect == "text" and form == "replace" else form
