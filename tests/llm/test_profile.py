@@ -158,6 +158,15 @@ def test_the_owner_and_a_calibration_have_their_say() -> None:
         profile_for("mine", own={"mine": ProfileSettings(family="gml")})
 
 
+def test_harmony_needs_raw_prompts_and_has_its_own_names() -> None:
+    for profile in (
+        profile_for("gpt-oss:20b", raw=False),
+        profile_for("gpt-oss:20b", own={"gpt-oss": ProfileSettings(dialect="chat")}),
+    ):
+        assert (profile.dialect, profile.names, profile.edit) == ("chat", {}, "apply_patch")
+        assert "container" not in profile.system
+
+
 def test_a_form_that_weighs_too_much_has_another_in_its_place() -> None:
     own = {"qwen": ProfileSettings(edit="hashline")}
     assert profile_for("qwen3:8b", context=8192, own=own).edit == "lines"

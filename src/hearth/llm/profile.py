@@ -117,6 +117,7 @@ def profile_for(
     context: int = 0,
     own: Mapping[str, ProfileSettings] | None = None,
     measured: Mapping[str, Any] | None = None,
+    raw: bool = True,
 ) -> Profile:
     """The profile of a model.
 
@@ -124,7 +125,8 @@ def profile_for(
     ``context`` the tokens of its window, 0 likewise. ``measured`` are the fields that a calibration found
     (``calibration.verdict``), ``own`` what the owner says of families and of models, by their names: a model's table
     counts before its family's, and may name another ``family``. Whoever comes later wins: package, template,
-    calibration, owner. A small window bounds tier and answers whoever says them.
+    calibration, owner. A small window bounds tier and answers whoever says them. Without ``raw`` the endpoint completes
+    no raw prompts: who would speak Harmony speaks chat there.
     """
     if plain_name(model) == PILOT.name:
         return PILOT
@@ -140,6 +142,11 @@ def profile_for(
     fields.update(measured or {})
     for name in dict.fromkeys((family, model)):
         _lay_over(fields, tables.get(name, ProfileSettings()))
+    if fields["dialect"] == "harmony" and not raw:
+        fields.update(dialect="chat", tools_in="template")
+    if fields["dialect"] != "harmony":
+        # Names with a namespace are Harmony's own; elsewhere a tool is called as its schema says.
+        fields["names"] = {}
     return _make(family, fields, context, known, calibrated=bool(measured))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hearth.agent.assemble import endpoint_for, make_toolbox
+from hearth.cli.models.address import find_elsewhere
 from hearth.cli.models.elsewhere import resolve
 from hearth.cli.models.text import table
 from hearth.errors import UsageError
@@ -62,9 +63,12 @@ async def _measure(
     await ensure_daemon(paths, settings, environment, _say)
     client = ChatClient(endpoint_for(paths, settings))
     context = (await client.list_models()).get(name, 0)
-    profile = profile_for(name, await client.transport.template_of(name), context, settings.profiles)
+    # Only llama.cpp completes raw prompts, and that of this disk.
+    raw = client.transport.is_llama and find_elsewhere(name, settings) is None
+    template = await client.transport.template_of(name)
+    profile = profile_for(name, template, context, settings.profiles, raw=raw)
     ways: dict[Dialect, Model] = {"chat": client, "text": TextDialect(client)}
-    if client.transport.is_llama:
+    if raw:
         ways["harmony"] = HarmonyClient(client.transport, Form(), profile.names)
     subject = Subject(name, settings.gateway.url, profile, ways)
     return await measure(subject, _tools, datetime.now().astimezone(), limit_s, _say)
