@@ -163,7 +163,8 @@ def test_harmony_needs_raw_prompts_and_has_its_own_names() -> None:
         profile_for("gpt-oss:20b", raw=False),
         profile_for("gpt-oss:20b", own={"gpt-oss": ProfileSettings(dialect="chat")}),
     ):
-        assert (profile.dialect, profile.names, profile.edit) == ("chat", {}, "apply_patch")
+        assert (profile.dialect, profile.tools_in, profile.names) == ("chat", "template", {})
+        assert profile.edit == "apply_patch"
         assert "container" not in profile.system
 
 

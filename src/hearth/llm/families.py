@@ -45,7 +45,6 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """What one table says; None is left to the table below it. See ``llm.profile.Profile`` for the fields."""
 
     dialect: Dialect | None = None
-    tools_in: Place | None = None
     tier: Tier | None = None
     edit: EditFormat | None = None
     echo: bool | None = None

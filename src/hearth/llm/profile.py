@@ -42,7 +42,6 @@ SPEAKS_OF_TOOLS = re.compile(r"\btools\b|\btool_calls?\b")
 """What a chat template that knows tools holds."""
 WITHOUT_TOOLS: Mapping[str, Any] = {
     "dialect": "text",
-    "tools_in": "system",
     "edit": "search_replace",
     "parallel": False,
 }
@@ -143,7 +142,8 @@ def profile_for(
     for name in dict.fromkeys((family, model)):
         _lay_over(fields, tables.get(name, ProfileSettings()))
     if fields["dialect"] == "harmony" and not raw:
-        fields.update(dialect="chat", tools_in="template")
+        fields["dialect"] = "chat"
+    fields["tools_in"] = "template" if fields["dialect"] == "chat" else "system"
     if fields["dialect"] != "harmony":
         # Names with a namespace are Harmony's own; elsewhere a tool is called as its schema says.
         fields["names"] = {}

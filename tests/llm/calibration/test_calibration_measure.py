@@ -103,7 +103,7 @@ async def test_the_text_protocol_is_measured_in_its_own_forms() -> None:
     found = await measure(Subject("codellama:7b", "", profile, {"text": model}), bench, NOW, 600.0)
     assert list(found.edits) == list(TEXT_FORMS)
     assert (found.own, found.edits["hashline"].right, found.edits["search_replace"].right) == ("search_replace", 0, 30)
-    assert verdict(found) == {"dialect": "text", "tools_in": "system", "parallel": True, "edit": "search_replace"}
+    assert verdict(found) == {"dialect": "text", "parallel": True, "edit": "search_replace"}
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hearth.errors import StateError
 from hearth.llm.calibration.record import Calibration, Prefix, Tally, forget, load, measured, save, verdict
 
-AS_TEXT = {"dialect": "text", "tools_in": "system", "edit": "search_replace", "parallel": False}
+AS_TEXT = {"dialect": "text", "edit": "search_replace", "parallel": False}
 
 
 def found(**fields: Any) -> Calibration:
@@ -30,11 +30,11 @@ def edits(**shares: tuple[int, int, int]) -> dict[str, Tally]:
         ({}, {}),
         (
             {"calls": Tally(0, 2)},
-            {"dialect": "text", "tools_in": "system", "edit": "search_replace", "parallel": False},
+            {"dialect": "text", "edit": "search_replace", "parallel": False},
         ),
         ({"calls": Tally(0, 1)}, {}),
         ({"dialect": "harmony", "calls": Tally(0, 3)}, {}),
-        ({"dialect": "text"}, {"dialect": "text", "tools_in": "system"}),
+        ({"dialect": "text"}, {"dialect": "text"}),
         ({"parallel": Tally(2, 2)}, {"parallel": True}),
         ({"parallel": Tally(1, 2)}, {"parallel": False}),
         ({"parallel": Tally(1, 1)}, {}),

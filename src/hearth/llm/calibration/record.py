@@ -97,10 +97,10 @@ def verdict(found: Calibration) -> dict[str, Any]:
     """The fields of a profile that follow from it; those of which too little is known are left out."""
     fields: dict[str, Any] = {}
     if found.dialect == "text":
-        fields.update(dialect="text", tools_in="system")
+        fields["dialect"] = "text"
     elif found.dialect == "chat" and found.calls.tried >= 2 and not found.calls.right:
         # Calls in the chat dialect do not come through at all: text is what is left.
-        return {"dialect": "text", "tools_in": "system", "edit": "search_replace", "parallel": False}
+        return {"dialect": "text", "edit": "search_replace", "parallel": False}
     if found.parallel.tried >= 2:
         fields["parallel"] = found.parallel.right * 2 > found.parallel.tried
     if found.reasoning.right and found.prefix.possible and found.prefix.possible_without:
