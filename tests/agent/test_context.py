@@ -11,7 +11,7 @@ from hearth.agent.context import MOST_BARREN, WARMER, Context
 from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript
-from hearth.errors import LimitReached
+from hearth.errors import LimitReached, Unavailable
 from hearth.events import Event, Progress, Rewritten
 from hearth.llm.answer import Completed, Failed, ModelEvent, Resampled
 from hearth.llm.request import Request
@@ -285,6 +285,25 @@ async def test_what_cannot_fit_fails_with_its_reason(transcript: Transcript) -> 
     assert isinstance(failed, Failed)
     assert failed.exit_code == 3
     assert "cannot be shortened" in failed.reason
+
+
+async def test_a_window_is_asked_for_once_the_model_is_loaded(transcript: Transcript) -> None:
+    asked: list[int] = []
+
+    async def ask() -> int:
+        asked.append(1)
+        if len(asked) > 1:
+            raise Unavailable("nobody answers")
+        return 8_192
+
+    context = Context(transcript)
+    model = FittedModel(ScriptedModel([say("one"), say("two")]), context, ask)
+    for _ in range(2):
+        await collect(model, transcript.request())
+    assert (context.window, asked) == (8_192, [1])
+    other = Context(transcript)
+    assert len(await collect(FittedModel(ScriptedModel([say("one")]), other, ask), transcript.request())) == 2
+    assert other.window == 0
 
 
 async def test_other_failures_pass(transcript: Transcript) -> None:

@@ -86,8 +86,7 @@ class Context:
         self._limits: Limits | None = None
         self._floor = self._barren = self._steps = 0
         self._warmth = 0.0
-        if window:
-            self._set_window(window)
+        self.know_window(window)
         if transcript.resumed:
             replay(self.meter, read_records(transcript.path.read_bytes(), transcript.path)[0])
 
@@ -112,6 +111,11 @@ class Context:
         if self._limits:
             request = replace(request, max_tokens=fit_answer(self._limits, self.used, request.max_tokens))
         return self._warm(request)
+
+    def know_window(self, window: int) -> None:
+        """Take the tokens of the window, now that somebody tells them; 0 tells nothing."""
+        if window:
+            self._set_window(window)
 
     def learn(self, refused: Failed) -> None:
         """Take the sizes that a refusal named: the window is no larger than it says."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 
 from hearth.agent.context import Context
-from hearth.errors import LimitReached
-from hearth.llm.answer import Failed, Model, ModelEvent, Resampled
+from hearth.errors import HearthError, LimitReached
+from hearth.llm.answer import Completed, Failed, Model, ModelEvent, Resampled, Truncated
 from hearth.llm.request import Request
 
 MOST_TRIES = 3
 """Requests that are made shorter for one answer."""
+Ask = Callable[[], Awaitable[int]]
+"""The tokens of the model's window, 0 while nobody knows."""
 
 
 class FittedModel:
     """The outermost model of a session: what it is asked may be longer than the window that nobody had told, or than
     its text had looked."""
 
-    def __init__(self, model: Model, context: Context) -> None:
+    def __init__(self, model: Model, context: Context, ask: Ask | None = None) -> None:
+        """``ask`` is asked once, after the first answer of a model whose window was not known: now it is loaded."""
         self._model = model
         self._context = context
+        self._ask = ask
 
     async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """The answer to the request, or to a shorter one after a refusal that named the window."""
@@ -31,6 +35,8 @@ class FittedModel:
                     if isinstance(event, Failed) and event.window and tried < MOST_TRIES:
                         refused = event
                         break
+                    if isinstance(event, Completed | Truncated):
+                        await self._ask_window()
                     yield event
             if refused is None:
                 return
@@ -41,3 +47,11 @@ class FittedModel:
                 yield Failed("agent", error.what, error.fix, error.exit_code)
                 return
             yield Resampled(refused.reason, tried + 1)
+
+    async def _ask_window(self) -> None:
+        if self._context.window or self._ask is None:
+            return
+        ask, self._ask = self._ask, None
+        # The answer is there: that nobody tells the window now must not lose it.
+        with suppress(HearthError):
+            self._context.know_window(await ask())
