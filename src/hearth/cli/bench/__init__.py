@@ -1,4 +1,4 @@
-"""``hearth bench``: what this machine does with a model."""
+"""``hearth bench``: what this machine does with a model, and how well its answers are read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from importlib import import_module
 
 from hearth.paths import resolve_paths
 
-VERBS = {"speed": "speed"}
+VERBS = {"speed": "speed", "toolcalls": "toolcalls"}
 """Verb to file in this package. A file has ``run(args, paths, environment) -> int``."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``bench`` and its verbs."""
-    parser = subparsers.add_parser("bench", help="what this machine does with a model")
+    parser = subparsers.add_parser("bench", help="what this machine does with a model, how well its answers are read")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     speed = verbs.add_parser("speed", help="find the fastest settings of a model, and keep them")
     speed.add_argument("model", metavar="MODEL", help="a model of hearth models list")
@@ -28,6 +28,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     speed.add_argument("--plot", default="", metavar="FILE", help="where the plot goes, an .svg file")
     speed.add_argument("--json", action="store_true", help="print JSON")
+    toolcalls = verbs.add_parser("toolcalls", help="score how answers with broken tool calls are mended")
+    toolcalls.add_argument("file", metavar="FILE", help="recorded answers with the right reaction, one a line")
+    toolcalls.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
