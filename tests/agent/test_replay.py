@@ -132,5 +132,6 @@ def test_every_prefix_that_a_fork_takes_over_comes_to_the_same_turns(moves: list
     for place, found in enumerate(past.turns):
         fork = feed(records[: found.records - 1])
         assert [one.prompt for one in fork.turns] == [one.prompt for one in past.turns[: place + 1]]
-        if place + 1 < len(past.turns):
+        # What was summed up between two turns belongs to none: a fork takes over the whole.
+        if place + 1 < len(past.turns) and "compaction" not in moves:
             assert tuple(fork.messages)[-2:] == past.turns[place + 1].base[-2:]

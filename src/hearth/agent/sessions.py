@@ -34,6 +34,8 @@ from hearth.workspace.snapshots import Snapshots, store_for
 LONGEST_TITLE = 60
 LONGEST_SNIPPET = 160
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_MARKS = re.compile(r"^(?:[#>=-]+\s*|```\w*\s*)*")
+"""What Markdown has in front of a heading, a point of a list, a quote, and code."""
 _TURN = b'{"type":"message","prompt":'
 _USER = b'{"type":"message","message":{"role":"user"'
 """The first word of a person, in files of before turns were marked."""
@@ -99,7 +101,7 @@ class Hit:
 def make_title(prompt: str) -> str:
     """A title from the first line of a prompt that says something, at most LONGEST_TITLE characters."""
     for line in prompt.splitlines():
-        words = " ".join(_CONTROL.sub(" ", line).split()).strip("#*_`>-= ")
+        words = _MARKS.sub("", " ".join(_CONTROL.sub(" ", line).split()))
         if words:
             return words if len(words) <= LONGEST_TITLE else f"{words[: LONGEST_TITLE - 1].rstrip()}…"
     return "(no words)"

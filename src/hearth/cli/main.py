@@ -16,6 +16,7 @@ from hearth.errors import HearthError
 COMMANDS = {
     "run": "run",
     "demo": "demo",
+    "sessions": "sessions",
     "serve": "serve",
     "stop": "daemon",
     "status": "daemon",
@@ -32,12 +33,12 @@ HELP = """\
 hearth: a private coding agent with its own engine. Nothing leaves this machine.
 
 First:
-  hearth demo                   see it mend a failing test, with the model in the package, no download
-  hearth run "Fix the tests"    let it work in this folder
+  demo                          see it mend a failing test, with the model in the package, no download
+  run "Fix the tests"           let it work in this folder
 
 Work:
   run PROMPT                    one task from the command line; -c goes on where it stopped
-  demo                          the whole system on a sample project
+  sessions undo                 take the last turn back, and what it changed; also redo, list, search, export, fork
 
 Models and daemon:
   models list                   the models on this machine, which are loaded, which are pinned
