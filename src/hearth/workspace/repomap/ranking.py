@@ -6,7 +6,7 @@ as much, private and over-common ones a tenth, what a named file uses fifty time
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -60,7 +60,7 @@ def rank(sketches: Mapping[str, Sketch], wanted: Wanted, named: frozenset[str]) 
             for path in definers[name][family]:
                 start[path] += MENTIONED
     files = _spread(uses, start)
-    return Ranking(files, _weigh_lines(sketches, uses, files, definers, meant, wanted))
+    return Ranking(files, _lift_wanted(_weigh_lines(sketches, uses, files, definers, meant), sketches, wanted, named))
 
 
 def find_meant(definers: Mapping[str, Mapping[str, list[str]]], wanted: Wanted) -> frozenset[str]:
@@ -108,7 +108,7 @@ def _weigh_name(name: str, files: int, meant: frozenset[str]) -> float:
     if len(name) >= _LONG_NAME and ("_" in name.strip("_") or (name.lower() != name and name.upper() != name)):
         # A long name of several words is seldom two things.
         weight *= MENTIONED
-    if name.startswith("_") or files > OVER_COMMON:
+    if files > OVER_COMMON or (name.startswith("_") and name not in meant):
         weight *= LITTLE
     return weight
 
@@ -147,7 +147,6 @@ def _weigh_lines(
     files: Mapping[str, float],
     definers: Mapping[str, Mapping[str, list[str]]],
     meant: frozenset[str],
-    wanted: Wanted,
 ) -> dict[tuple[str, int], float]:
     """Each file gives its weight to the definitions that it uses."""
     given: dict[tuple[str, str], float] = defaultdict(float)
@@ -163,6 +162,25 @@ def _weigh_lines(
             unused = files[path] * _UNUSED * (1 + min(own.get(line.name, 0), 10) / 10)
             there = sum(map(len, definers[line.name].values()))
             weight = given.get((path, line.name), 0.0) + unused * _weigh_name(line.name, there, meant)
-            weight *= MENTIONED if line.name in meant else 1.0
-            lines[path, index] = weight * (MENTIONED if line.qualified in wanted.qualified else 1.0)
+            lines[path, index] = weight * (MENTIONED if line.name in meant else 1.0)
     return lines
+
+
+def _lift_wanted(
+    lines: dict[tuple[str, int], float], sketches: Mapping[str, Sketch], wanted: Wanted, named: frozenset[str]
+) -> dict[tuple[str, int], float]:
+    """What the task names in so many words stands before all else, however little it is used: names, then files."""
+    highest = max(lines.values(), default=0.0)
+    definers = Counter(name for found in sketches.values() for name in {line.name for line in found.lines})
+    lifted = dict(lines)
+    for path, found in sketches.items():
+        best = max((lines[path, index] for index in range(len(found.lines))), default=0.0)
+        for index, line in enumerate(found.lines):
+            if line.qualified in wanted.qualified or (line.name in wanted.code and definers[line.name] <= OVER_COMMON):
+                lifted[path, index] += 2 * highest
+            if line.qualified in wanted.qualified:
+                lifted[path, index] += highest
+            if path in named and best > 0:
+                # The best of a named file for certain, the rest of it in turn with what is used elsewhere.
+                lifted[path, index] += highest * lines[path, index] / best
+    return lifted

@@ -96,7 +96,7 @@ def _count(path: str, text: str) -> int:
         return len(find_errors(path, text))
     data = text.encode("utf-8", "replace")
     root = grammar.parse(data)
-    return max(1, len(find_broken(root, data, 10 * _MOST))) if root is not None else 10 * _MOST
+    return len(find_broken(root, data, 10 * _MOST)) if root is not None else 10 * _MOST
 
 
 def _check_python(text: str) -> tuple[SyntaxProblem, ...]:
