@@ -2,7 +2,7 @@
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv bench-faults
-.PHONY: pilot bench-pilot bench-prefix
+.PHONY: pilot bench-pilot bench-edits bench-prefix
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -57,6 +57,9 @@ bench-prefix: $(DEV)  ## what agents make the engine read again: hearth, pi, Ope
 
 bench-faults: $(DEV)  ## how soon a stuck engine is found and replaced; writes docs/faults.md
 	$(BIN)/python -m bench.faults
+
+bench-edits: $(DEV)  ## what an edit costs in a file of 50,000 lines; writes docs/edits-bench.md
+	$(BIN)/python -m bench.edits
 
 pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on 2 cores; in work-pilot/)
 	$(BIN)/python -m pip install --quiet -e '.[pilot]'

@@ -13,6 +13,8 @@ from hearth.workspace.edits.explain import show_lines
 from hearth.workspace.edits.span import replace_span
 from hearth.workspace.sight import covers
 
+MOST_SHOWN = 20
+
 
 class ReplaceLinesParams(msgspec.Struct, frozen=True):
     """Lines ``first`` to ``last`` count from 1 and both belong to it; ``last = first - 1`` puts ``new`` before them."""
@@ -58,7 +60,9 @@ class ReplaceLines:
             why = "you have not read the file"
         low = max(1, first - AROUND)
         limit = min(last - low + 1 + AROUND, MOST_READ)
-        shown = show_lines(draft.old_text, low, min(count, low + min(limit, 20) - 1))
+        region = (low, min(count, low + min(limit, MOST_SHOWN) - 1))
+        shown = show_lines(draft.old_text, *region)
+        self._editor.note_shown(draft, region)
         call = f"next: read {draft.path} with offset {low} and limit {limit}"
         advice = f"lines from {low} on as they are now:\n{shown}\n{call}"
-        return Refused(f"lines {first}-{last} were not shown to you as they are now: {why}", "unseen", advice)
+        return Refused(f"lines {first}-{last} were not shown to you as they are now: {why}", "unseen", advice, region)

@@ -9,7 +9,7 @@ from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import cut_line, cut_lines
 from hearth.workspace.editor import AROUND, Draft
 from hearth.workspace.edits import Refused, show_change, split_lines
-from hearth.workspace.edits.lines import number_line
+from hearth.workspace.edits.lines import count_lines, number_line
 
 Report = Literal["terse", "full"]
 """``terse``: the words that the pilot was trained on. ``full``: the lines as they are now, and what to do next."""
@@ -44,9 +44,9 @@ def show_person(drafts: Sequence[Draft]) -> str:
     return "\n".join(parts)
 
 
-def count_lines(text: str) -> str:
+def say_lines(text: str) -> str:
     """The number of lines in words."""
-    lines = len(split_lines(text))
+    lines = count_lines(text)
     return f"{lines} line" if lines == 1 else f"{lines} lines"
 
 
@@ -62,7 +62,7 @@ def _tell_draft(draft: Draft, drafts: Sequence[Draft]) -> str:
         head = _with_notes(f"moved {draft.like} to {draft.path}", draft)
         return f"{head}\n{show_spans(draft.text, draft.spans, MOST_LINES // len(drafts))}" if draft.spans else head
     if draft.whole:
-        return _with_notes(f"wrote {draft.path} ({count_lines(draft.text)})", draft)
+        return _with_notes(f"wrote {draft.path} ({say_lines(draft.text)})", draft)
     head = _with_notes(f"edited {draft.path}", draft)
     return f"{head}\n{show_spans(draft.text, draft.spans, MOST_LINES // len(drafts))}"
 
@@ -98,8 +98,10 @@ def show_spans(text: str, spans: Sequence[tuple[int, int]], most: int = MOST_LIN
 
 
 def _show_part(lines: Sequence[str], low: int, high: int) -> list[str]:
-    numbered = [number_line(number, cut_line(lines[number - 1])) for number in range(low, high + 1)]
-    if len(numbered) <= LONGEST_PART:
-        return numbered
+    def show(first: int, last: int) -> list[str]:
+        return [number_line(number, cut_line(lines[number - 1])) for number in range(first, last + 1)]
+
+    if high - low < LONGEST_PART:
+        return show(low, high)
     half = LONGEST_PART // 2
-    return [*numbered[:half], f"[{len(numbered) - 2 * half} lines]", *numbered[-half:]]
+    return [*show(low, low + half - 1), f"[{high - low + 1 - 2 * half} lines]", *show(high - half + 1, high)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from hearth.errors import WorkspaceError
-from hearth.tools.telling import count_lines, show_person, tell_refusal
+from hearth.tools.telling import say_lines, show_person, tell_refusal
 from hearth.tools.tool import ToolResult
 from hearth.workspace.editor import MOST_READ, Draft, Editor
-from hearth.workspace.edits import Refused, show_change, split_lines
-from hearth.workspace.edits.lines import fit_ends
+from hearth.workspace.edits import Refused, show_change
+from hearth.workspace.edits.lines import count_lines, fit_ends
 from hearth.workspace.sight import Ranges
 
 
@@ -35,7 +35,7 @@ class Write:
 
     def label(self, params: WriteParams) -> str:
         """The path and the number of lines."""
-        return f"{params.path} ({count_lines(params.content)})"
+        return f"{params.path} ({say_lines(params.content)})"
 
     async def run(self, params: WriteParams) -> ToolResult:
         """Write it, with the line ends, mark and encoding that the file has."""
@@ -49,7 +49,7 @@ class Write:
         refused = refused or self._editor.save([draft])
         if refused:
             return tell_refusal(refused, [name], "written")
-        told = f"wrote {name} ({count_lines(draft.text or '')})"
+        told = f"wrote {name} ({say_lines(draft.text or '')})"
         return ToolResult(told, for_person=show_person([draft]), changed=(name,))
 
     def _replace(self, draft: Draft, params: WriteParams) -> Refused | None:
@@ -68,7 +68,7 @@ class Write:
 
     def _ask_for_sight(self, draft: Draft) -> Refused | None:
         seen = self._editor.seen(draft.path)
-        count = len(split_lines(draft.old_text))
+        count = count_lines(draft.old_text)
         if seen is None:
             advice = f"next: read {draft.path}, then edit a part of it, or write it again"
             return Refused(f"the file is there and you have not read it ({count} lines)", "unseen", advice)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from hearth.errors import WorkspaceError
 from hearth.workspace.edits.explain import find_hint, find_nearest, show_lines
-from hearth.workspace.edits.gate import Syntax, check_whole, find_broken, find_lazy
-from hearth.workspace.edits.lines import split_lines
+from hearth.workspace.edits.gate import LARGEST_PARSED, Syntax, check_whole, find_broken, find_lazy
+from hearth.workspace.edits.lines import count_lines, split_lines
 from hearth.workspace.edits.outcome import Edited, Refused
 from hearth.workspace.encoding import Document, digest_of, encode
 from hearth.workspace.files import ChangedMeanwhileError, FileWrite, Workspace
@@ -20,6 +20,8 @@ from hearth.workspace.sight import Ranges, Seen, Sight, shift_ranges
 
 AROUND = 3
 """Lines above and below a change that are shown with it."""
+LARGEST_NAMED = 40_000
+"""Characters of a text that is read anew for each line that is to be named."""
 MOST_READ = 800
 """Lines that one call of ``read`` gives."""
 
@@ -108,7 +110,7 @@ class Editor:
     def create(self, path: str, text: str, like: str = "") -> Draft:
         """The draft of a file that is not there yet. Raises WorkspaceError if the path leads outside."""
         name = self._workspace.relative(path)
-        return Draft(name, None, text, [(1, max(1, len(split_lines(text))))], whole=True, like=like)
+        return Draft(name, None, text, [(1, max(1, count_lines(text)))], whole=True, like=like)
 
     def exists(self, path: str) -> bool:
         """Whether a file is there."""
@@ -126,10 +128,26 @@ class Editor:
         """Whether a file must have been seen before it is replaced."""
         return self._sight is not None
 
+    def note_shown(self, draft: Draft, region: tuple[int, int]) -> None:
+        """Lines of the file as it is were shown with their numbers, in a refusal say."""
+        if self._sight and draft.before and region[0] > 0:
+            count = count_lines(draft.old_text)
+            self._sight.note_read(draft.path, draft.before.digest, draft.old_text, *region, count)
+
     def where(self, draft: Draft) -> Callable[[int], str]:
-        """Names what a line of the draft is in."""
+        """Names what a line of the draft is in; of a large file less exactly, because each reading of it takes long."""
         syntax, path, text = self._syntax, draft.path, draft.text or ""
-        return lambda line: syntax.enclosing(path, text, line) if syntax else ""
+        if syntax is None:
+            return lambda _: ""
+        if len(text) <= LARGEST_NAMED:
+            return lambda line: syntax.enclosing(path, text, line)
+        if len(text) > LARGEST_PARSED:
+            lines = split_lines(text)
+            return lambda line: _name_above(lines, line)
+        defined = syntax.list_definitions(path, text)
+        return lambda line: next(
+            (one.qualified for one in reversed(defined) if one.first_line <= line <= one.last_line), ""
+        )
 
     def save(self, drafts: Sequence[Draft]) -> Refused | None:
         """Check all drafts and write them, or none of them."""
@@ -167,7 +185,7 @@ class Editor:
         nearest = find_nearest(text, old)
         if nearest is None:
             self._misses[path].append((0, 0))
-            count = len(split_lines(text))
+            count = count_lines(text)
             how = "and its lines are not like old" if count else "and empty"
             advice = f"the file has {count} lines {how}\nnext: read {path}" + (" whole" if count <= MOST_READ else "")
             return Refused(reason, "missing", advice)
@@ -221,8 +239,16 @@ class Editor:
             return
         old = self.seen(draft.path)
         same = old is not None and draft.before is not None and old.digest == draft.before.digest
-        count = len(split_lines(draft.text))
+        count = count_lines(draft.text)
         shown = [(max(1, first - AROUND), min(count, last + AROUND)) for first, last in draft.spans]
         whole = draft.whole or (old is not None and same and old.whole)
         ranges = [(1, count)] if draft.whole else [*draft.ranges, *shown]
         self._sight.note_written(draft.path, digest_of(data), draft.text, whole, ranges)
+
+
+def _name_above(lines: Sequence[str], line: int) -> str:
+    """The nearest line at the left edge, above or at a line."""
+    for above in range(min(line, len(lines)) - 1, -1, -1):
+        if lines[above][:1].isalpha() or lines[above][:1] in ("@", "_"):
+            return lines[above][:80].rstrip()
+    return ""

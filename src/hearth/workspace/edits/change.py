@@ -6,7 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable
 
-from hearth.workspace.edits.lines import split_lines
+from hearth.workspace.edits.lines import count_lines, find_difference, split_lines
 
 MOST_COMPARED = 4_000
 """Lines, old and new together, that are compared one with each other."""
@@ -16,10 +16,15 @@ MOST_PAIRS = 250_000
 
 def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
     """The change as ``-`` and ``+`` lines under ``line N`` headings, at most ``limit`` lines."""
-    before, after = split_lines(old), split_lines(new)
     shown: list[str] = []
+    head = tail = 0
+    if count_lines(old) + count_lines(new) > MOST_COMPARED:
+        # Of a file that would take too long only what lies between the first and the last change counts.
+        head, tail = find_difference(old, new)
+    above = old.count("\n", 0, head)
+    before, after = split_lines(old[head : len(old) - tail]), split_lines(new[head : len(new) - tail])
     for group in _group_changes(before, after, context):
-        shown.append(f"line {group[0][3] + 1}:")
+        shown.append(f"line {group[0][3] + above + 1}:")
         for tag, low, high, new_low, new_high in group:
             if tag == "equal":
                 shown += [f" {line}" for line in before[low:high]]

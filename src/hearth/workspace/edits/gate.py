@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from hearth.workspace.edits.lines import split_lines
+from hearth.workspace.edits.lines import count_lines, find_difference, split_lines
 from hearth.workspace.edits.outcome import Refused
 
 LARGEST_PARSED = 250_000
 """Characters of the largest text that is parsed whole, some 7,000 lines (``make bench-edits``). Of a larger one it is
 what lies between the unindented lines around the change."""
 MOST_NAMED = 8
+UNNAMED = frozenset({"variable", "key"})
+"""Kinds of definitions that a new text may leave out without saying so: they come and go with its lines."""
 LEAST_SHRUNK = 40
 """Lines from which on a text without definitions must not shrink to less than half unasked."""
 
@@ -28,6 +30,7 @@ _LAZY = re.compile(
     rf"|^\s*[\[(<](?:\.\.\.|…)?\s*(?:the )?{_LEFT_OUT}\b[^\])>]*[\])>]\s*$",
     re.IGNORECASE,
 )
+_SUSPECT = re.compile("rest|remain|exist|unchanged|omitted|same as|as before|previous|other |more |keep", re.IGNORECASE)
 
 
 class Problem(Protocol):
@@ -117,21 +120,20 @@ def find_broken(syntax: Syntax, path: str, before: str, after: str) -> Refused |
 
 def _around_change(before: str, after: str) -> tuple[str, str, int]:
     """Both texts between the unindented lines around what differs, and how many lines lie above."""
-    lines, lines_too = before.split("\n"), after.split("\n")
-    most = min(len(lines), len(lines_too))
-    head = next((index for index in range(most) if lines[index] != lines_too[index]), most)
-    tail = next((index for index in range(most - head) if lines[-1 - index] != lines_too[-1 - index]), most - head)
-    while head > 0 and not _begins(lines[head - 1]):
-        head -= 1
-    while tail > 0 and not _begins(lines[-tail]):
-        tail -= 1
-    head = max(head - 1, 0)
-    return "\n".join(lines[head : len(lines) - tail]), "\n".join(lines_too[head : len(lines_too) - tail]), head
+    head, tail = find_difference(before, after)
+    head = max(before.rfind("\n", 0, head - 1) + 1, 0) if head else 0
+    while head > 0 and not _begins(before, head):
+        head = before.rfind("\n", 0, head - 1) + 1
+    end = len(before) - tail
+    while end < len(before) and not _begins(before, end):
+        newline = before.find("\n", end)
+        end = len(before) if newline < 0 else newline + 1
+    return before[head:end], after[head : len(after) - (len(before) - end)], before.count("\n", 0, head)
 
 
-def _begins(line: str) -> bool:
-    """Whether a line seems to begin something of its own at the left edge."""
-    return bool(line) and (line[0].isalpha() or line[0] in "@_")
+def _begins(text: str, place: int) -> bool:
+    """Whether a line that starts at a place seems to begin something of its own at the left edge."""
+    return text[place].isalpha() or text[place] in "@_"
 
 
 def find_dropped(syntax: Syntax, path: str, before: str, after: str) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ def find_dropped(syntax: Syntax, path: str, before: str, after: str) -> tuple[st
     kept = {one.qualified for one in new}
     known = {one.qualified for one in old}
     moved = {one.name for one in new if one.qualified not in known}
-    gone = [one for one in old if one.qualified not in kept and one.name not in moved]
+    gone = [one for one in old if one.qualified not in kept and one.name not in moved and one.kind not in UNNAMED]
     outer = {one.qualified for one in gone}
     names = [one.qualified for one in gone if not any(one.qualified.startswith(f"{other}.") for other in outer)]
     return tuple(dict.fromkeys(names))
@@ -156,6 +158,8 @@ def find_lazy(new: str, before: str) -> str:
 
     A line that the text before has is no such line.
     """
+    if not _SUSPECT.search(new):
+        return ""
     known: set[str] | None = None
     for line in split_lines(new):
         if _LAZY.search(line):
@@ -178,7 +182,7 @@ def check_whole(syntax: Syntax | None, path: str, before: str, after: str, drops
         names = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else "")
         advice = f"keep them, use edit for a part of the file, or add drops: {', '.join(left)!r} if they are to go"
         return Refused(f"the new text leaves out {names}", "drops", advice)
-    lines, fewer = len(split_lines(before)), len(split_lines(after))
+    lines, fewer = count_lines(before), count_lines(after)
     if not gone and not drops and lines >= LEAST_SHRUNK and fewer * 2 < lines:
         advice = "use edit for a part of the file, or add drops: 'text' if the rest is to go"
         return Refused(f"the new text has {fewer} lines, the file has {lines}", "drops", advice)

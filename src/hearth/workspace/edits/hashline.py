@@ -1,6 +1,8 @@
 """Edits by anchors: each line is shown as ``12:k3fa|text`` and named by ``12:k3fa``.
 
-An anchor stands for the number and the whole content of a line as it was shown. It is never bound to another line.
+An anchor stands for the number and the whole content of a line as it was shown, and is never bound to another line.
+That another line of the same content has taken the number meanwhile only who knows what was shown can tell
+(``workspace/sight.py``).
 """
 
 from __future__ import annotations
@@ -76,15 +78,21 @@ def _find(lines: list[str], anchor: str) -> int | Refused:
     if number > len(lines):
         return Refused(f"there is no line {number}: the file has {len(lines)}", "stale")
     if number < 1 or match[2] != _hash(number, lines[number - 1]):
-        low, high = max(1, number - AROUND), min(len(lines), number + AROUND)
-        fresh = "\n".join(show_anchored(place, lines[place - 1]) for place in range(low, high + 1))
-        return Refused(
-            f"line {number} is not what {match[1]}:{match[2]} stands for",
-            "stale",
-            f"the lines now:\n{fresh}",
-            (low, high),
-        )
+        return refuse_anchor(lines, number, f"line {number} is not what {match[1]}:{match[2]} stands for")
     return number
+
+
+def refuse_anchor(lines: Sequence[str], number: int, reason: str) -> Refused:
+    """A refusal that carries fresh anchors of the lines around ``number``."""
+    low, high = max(1, number - AROUND), min(len(lines), number + AROUND)
+    fresh = "\n".join(show_anchored(place, lines[place - 1]) for place in range(low, high + 1))
+    return Refused(reason, "stale", f"the lines now:\n{fresh}", (low, high))
+
+
+def number_of(anchor: str) -> int:
+    """The number that an anchor carries; 0 if it is none."""
+    match = _ANCHOR.fullmatch(anchor)
+    return int(match[1]) if match else 0
 
 
 def _strip_echoed(new: str) -> str | None:

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from hearth.workspace.edits.indentation import Shift, find_shift, indentation
 from hearth.workspace.edits.ladder import Page, find_lines
-from hearth.workspace.edits.lines import BLANKS, fit_ends
+from hearth.workspace.edits.lines import BLANKS
 from hearth.workspace.edits.outcome import Edited, Refused, Rung, Splice, splice_text
 from hearth.workspace.edits.patch import Hunk
+from hearth.workspace.edits.span import splice_lines
 
 MOST_PLACES = 10
 
@@ -192,17 +193,7 @@ def _splice(page: Page, place: _Place) -> list[Splice] | None:
 
 
 def _put_lines(page: Page, low: int, beyond: int, lines: list[str]) -> Splice:
-    """Whole lines in place of those from index ``low`` to before ``beyond``; the file's end stays as it is."""
-    text = page.text
-    start, end = page.starts[low], page.starts[beyond]
-    put = fit_ends("".join(f"{line}\n" for line in lines), text, start, end, always=True)
-    if end == len(text) and text and not text.endswith("\n"):
-        put = put.removesuffix("\n").removesuffix("\r")
-        if start == end and put:
-            put = fit_ends("\n", text, start, end, always=True) + put
-        elif not put and start > 0:
-            start -= 2 if text[start - 2 : start] == "\r\n" else 1
-    return Splice(start, end, put)
+    return splice_lines(page.text, page.starts, low, beyond, "".join(f"{line}\n" for line in lines), always=True)
 
 
 def _place_added(page: Page, hunk: Hunk, name: str) -> Splice | Refused:

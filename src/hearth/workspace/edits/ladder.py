@@ -80,12 +80,14 @@ def climb(text: str, old: str, new: str) -> Found | None:
     """The places of ``old`` by the first rung that has any. ``old`` is not empty."""
     page = Page(text)
     exact = _find_exact(page, old, new)
-    if exact and not (_is_within_indentation(text, old, exact) and "\n" in new):
-        return exact
+    if exact:
+        within = "\n" in new and _is_within_indentation(text, old, exact)
+        moved = _find_indent(page, old, new) if within else None
+        return moved if moved and len(moved.splices) == len(exact.splices) else exact
     for find in (_find_ends, _find_indent, _find_blank, _find_elision, _find_numbers):
         if found := find(page, old, new):
             return found
-    return exact
+    return None
 
 
 def find_lines(hay: str, wanted: list[str]) -> list[int]:
@@ -133,7 +135,7 @@ def _is_within_indentation(text: str, old: str, found: Found) -> bool:
 
     For a file with CRLF nothing changes: a line starts after its LF.
     """
-    if old[0] not in " \t":
+    if old[0] not in " \t" or not old.split("\n", 1)[0].strip():
         return False
     heads = (text[text.rfind("\n", 0, splice.start) + 1 : splice.start] for splice in found.splices)
     return all(head and not head.strip(" \t") for head in heads)

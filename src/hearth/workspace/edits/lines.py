@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 BLANKS = " \t\r"
 _NUMBERED = re.compile(r"[ \t]*(?:[Ll](?:ine )?)?(\d+)[ ]?(?:[|│:→]|\t)(.*)", re.DOTALL)
@@ -18,7 +19,37 @@ def split_lines(text: str) -> list[str]:
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+    return [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+
+
+def count_lines(text: str) -> int:
+    """How many lines ``split_lines`` gives."""
+    return text.count("\n") + (1 if text and not text.endswith("\n") else 0)
+
+
+def find_difference(before: str, after: str) -> tuple[int, int]:
+    """How many characters are alike at the start and at the end of two texts, whole lines only."""
+    most = min(len(before), len(after))
+    head = _longest(most, lambda count: before.startswith(after[:count]))
+    head = before.rfind("\n", 0, head) + 1
+    tail = _longest(most - head, lambda count: before.endswith(after[len(after) - count :]))
+    # The first line that is alike must be one in both texts.
+    start = len(before) - tail
+    if (tail and not (start == 0 or before[start - 1] == "\n")) or (
+        tail and not (len(after) == tail or after[len(after) - tail - 1] == "\n")
+    ):
+        newline = before.find("\n", start)
+        tail = 0 if newline < 0 else len(before) - newline - 1
+    return head, tail
+
+
+def _longest(most: int, alike: Callable[[int], bool]) -> int:
+    """The largest count up to ``most`` that is alike, where all smaller ones are; by halving, each step one compare."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if alike(middle) else (low, middle - 1)
+    return low
 
 
 def find_starts(text: str) -> list[int]:

@@ -10,6 +10,8 @@ from hearth.workspace.edits.outcome import Edited, Refused, Splice, splice_text
 
 MOST_PLACES = 10
 LONGEST_PLACE = 80
+LEAST_DONE = 4
+"""Characters of a new text whose presence says that the edit was made before: fewer are anywhere."""
 
 
 def replace_text(
@@ -26,16 +28,24 @@ def replace_text(
         return Refused("old and new are the same", "same")
     found = climb(text, old, new)
     if not found:
-        if new and (new in text or ("\r\n" in text and to_lf(new) in to_lf(text))):
+        if len(new.strip()) >= LEAST_DONE and to_lf(new) in to_lf(text):
             return Refused("old is not in the file, new already is: the edit seems to be done", "done")
         return Refused("old is not in the file", "missing")
     if len(found.splices) > 1 and not every and not found.together:
         return _refuse_several(text, found, where)
     splices = _apart(found.splices)
-    edited = splice_text(text, splices, found.rung, found.note)
+    notes = [found.note] if found.note else []
+    if old.endswith("\n") and any(_joins(text, splice) for splice in splices):
+        notes.append("new has no line end where old has one: two lines were joined")
+    edited = splice_text(text, splices, found.rung, "; ".join(notes))
     if edited.text == text:
         return Refused("old and new are the same", "same")
     return edited
+
+
+def _joins(text: str, splice: Splice) -> bool:
+    """Whether what is put runs on into the line below."""
+    return bool(splice.put) and splice.put[-1] != "\n" and splice.end < len(text)
 
 
 def _apart(splices: tuple[Splice, ...]) -> list[Splice]:

@@ -23,17 +23,18 @@ def replace_span(text: str, first: int, last: int, new: str) -> Edited | Refused
     return Refused("the lines are already so", "same") if edited.text == text else edited
 
 
-def splice_lines(text: str, starts: list[int], first: int, beyond: int, new: str) -> Splice:
-    """``new`` as whole lines in place of those from index ``first`` to before ``beyond``.
+def splice_lines(text: str, starts: list[int], first: int, beyond: int, new: str, always: bool = False) -> Splice:
+    """``new`` as whole lines in place of those from index ``first`` to before ``beyond``; ``always``: see ``fit_ends``.
 
     The end of the file keeps its newline, or its lack of one.
     """
     start, end = starts[first], starts[beyond]
-    put = fit_ends(new if not new or new.endswith("\n") else new + "\n", text, start, end)
+    put = fit_ends(new if not new or new.endswith("\n") else new + "\n", text, start, end, always)
     if end == len(text) and text and not text.endswith("\n"):
         put = put.removesuffix("\n").removesuffix("\r")
         if start == end and put:  # behind a last line that has no end
-            put = fit_ends("\n", text, start, end) + put
-        elif not put and start > 0:  # the last lines go: the one above becomes the last
-            start -= 2 if text[start - 2 : start] == "\r\n" else 1
+            put = fit_ends("\n", text, start, end, always) + put
+        elif not put and start > 0:  # the last lines go: the one above becomes the last, unless it would vanish
+            above = start - (2 if text[start - 2 : start] == "\r\n" else 1)
+            start = above if above > 0 and text[above - 1] != "\n" else start
     return Splice(start, end, put)
