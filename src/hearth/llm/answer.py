@@ -62,10 +62,15 @@ class Resampled:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The model ended its answer by itself."""
+    """The model ended its answer by itself.
+
+    ``broken`` says why a dialect of ours finds no certain reading of it; then ``message`` is the text as it came, or
+    its calls carry refusals: nothing of it may run, and whoever can asks again instead of keeping it.
+    """
 
     message: Message
     usage: Usage
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,12 +126,17 @@ class Assembly:
         usage = self._count(first_s, total_s)
         if self.is_cut:
             return Truncated(self.message(cut=True), usage)
-        return Completed(self.message(cut=False), usage)
+        return Completed(self.message(cut=False), usage, self.broken)
 
     @property
     def is_cut(self) -> bool:
         """Whether the answer was cut at the token limit."""
         return self._finish_reason == "length"
+
+    @property
+    def broken(self) -> str:
+        """Why there is no certain reading of it; never here, where the server reads."""
+        return ""
 
     def rest(self) -> list[Delta]:
         """The last deltas, now that the stream is over: what a dialect held back."""

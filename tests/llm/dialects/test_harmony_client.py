@@ -64,6 +64,7 @@ async def test_an_answer_with_everything_in_it() -> None:
         seen = await ask(client)
     final = seen[-1]
     assert isinstance(final, Completed)
+    assert not final.broken
     (call,) = final.message.tool_calls
     assert (call.name, call.arguments, call.refusal) == ("bash", '{"command":"ls"}', "")
     assert (final.message.content, final.message.reasoning) == ("I look.", "Let me see.")
@@ -103,7 +104,7 @@ async def test_what_is_broken_is_the_text_as_it_came() -> None:
     async with pretending(Answer(broken)) as (client, _):
         final = (await ask(client))[-1]
     assert isinstance(final, Completed)
-    assert final.message == Message("assistant", broken)
+    assert (final.message, final.broken) == (Message("assistant", broken), "a call on the final channel")
 
 
 async def test_what_is_cut_calls_nothing() -> None:

@@ -184,7 +184,11 @@ def test_any_text_is_read_the_same_however_it_is_cut(text: str, data: st.DataObj
 
 @given(st.text())
 def test_prose_calls_nothing(text: str) -> None:
-    assert read(text) == (text, (), text)
+    content, calls, told = read(text)
+    assert content == told
+    assert all(each.refusal for each in calls)
+    if not calls:
+        assert content == text
 
 
 @given(conversations(), st.booleans())
@@ -260,6 +264,13 @@ async def test_a_cut_answer_calls_nothing() -> None:
     final = (await ask(_Talker(f"I look.\n\n{LS}", Truncated)))[-1]
     assert isinstance(final, Truncated)
     assert final.message == Message("assistant", "I look.")
+
+
+async def test_a_call_that_breaks_off_is_told_as_broken() -> None:
+    final = (await ask(_Talker(LS.removesuffix("```"))))[-1]
+    assert isinstance(final, Completed)
+    assert final.broken == UNCLOSED
+    assert plain(final.message.tool_calls) == [("bash", {}, UNCLOSED)]
 
 
 async def test_one_call_at_a_time_where_more_are_not_wanted() -> None:

@@ -24,8 +24,8 @@ from hearth.messages import Message, ToolSpec
 class HarmonyClient:
     """A gpt-oss model behind an endpoint that is our gateway or a llama-server (``Transport.is_llama``).
 
-    An answer without a certain reading is Completed with the whole text as it came, marks and all, and no calls: that
-    is nothing to run or to keep, and whoever resamples knows it by the marks.
+    An answer without a certain reading is Completed as ``broken``, with the whole text as it came, marks and all, and
+    no calls.
     """
 
     def __init__(self, transport: Transport, form: Form, names: Mapping[str, str]) -> None:
@@ -57,6 +57,11 @@ class HarmonyAssembly(Assembly):
     def text(self) -> str:
         """What was said to the person so far."""
         return self._parser.text
+
+    @property
+    def broken(self) -> str:
+        """Why there is no certain reading of it."""
+        return self._parser.broken
 
     def take_raw(self, text: str) -> list[Delta]:
         """What this adds to the answer and to the reasoning."""

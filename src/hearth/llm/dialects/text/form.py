@@ -17,6 +17,8 @@ FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*\Z)|~{3,})(.*)\Z", re.DOTALL)
 SEARCH, MIDDLE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 PATH = re.compile(r"[^\s`*<>\"'|]+\Z")
 """What a path before a SEARCH block looks like."""
+LONGEST_PATH = 1024
+"""Characters of the line that it stands on."""
 
 INTRODUCTION = """# Tools
 
@@ -49,4 +51,4 @@ def ends_fence(line: str, fence: str) -> bool:
 def path_of(line: str) -> str:
     """The path that a line is, without the marks that models put around one; empty when it is none."""
     text = line.strip().strip("*").strip("`").removesuffix(":").strip("`")
-    return text if PATH.match(text) else ""
+    return text if PATH.match(text) and not line[0].isspace() and len(line) <= LONGEST_PATH else ""

@@ -16,8 +16,8 @@ from hearth.messages import Message
 class TextDialect:
     """Asks a chat model without sending it tools, and reads its calls from what it says.
 
-    Calls are complete or carry a ``refusal``; a message that the wrapped model's server has found calls in goes through
-    as it is.
+    Calls are complete or carry a ``refusal``, and then the answer is ``broken``; a message that the wrapped model's
+    server has found calls in goes through as it is.
     """
 
     def __init__(self, model: Model, *, edit: str = "edit", parallel: bool = True, system_role: bool = True) -> None:
@@ -54,7 +54,7 @@ class TextDialect:
                         whole, said = self._finish(parser, message, cut=isinstance(event, Truncated))
                         if said:
                             yield TextDelta(said)
-                        yield replace(event, message=whole)
+                        yield _ended(event, whole)
                     case Failed():
                         yield replace(event, partial=parser.content)
                     case _:
@@ -63,3 +63,10 @@ class TextDialect:
     def _finish(self, parser: TextParser, message: Message, *, cut: bool) -> tuple[Message, str]:
         content, calls, said = parser.finish(cut=cut)
         return replace(message, content=content, tool_calls=calls if self._parallel else calls[:1]), said
+
+
+def _ended(event: Completed | Truncated, message: Message) -> Completed | Truncated:
+    if isinstance(event, Truncated):
+        return replace(event, message=message)
+    refusals = [call.refusal for call in message.tool_calls if call.refusal]
+    return replace(event, message=message, broken=refusals[0] if refusals else event.broken)

@@ -16,6 +16,7 @@ from typing import Any
 from hearth.llm.dialects.text.form import (
     FENCE,
     LINES,
+    LONGEST_PATH,
     MIDDLE,
     NAME,
     PARAMETER,
@@ -27,8 +28,8 @@ from hearth.llm.dialects.text.form import (
 )
 from hearth.messages import ToolCall, ToolSpec
 
-_UNDECIDED = re.compile(r"[`*]*[^\s`*<>\"'|]*[`*:]*\s*\Z| {0,3}[`~<]|\s*\Z")
-"""The beginning of a line that may yet be a path, a fence or a SEARCH: it is not told before it is decided."""
+_MAYBE_FENCE = re.compile(r" {0,3}(?:[`~<]|\Z)")
+_MAYBE_PATH = re.compile(r"[`*]*[^\s`*<>\"'|]*[`*:]*\s*\Z")
 UNCLOSED = "not run: the call broke off before its end; write it again, whole"
 AMBIGUOUS = "not run: the block has not exactly one line =======; use whole lines, and a tool block if they hold it"
 NO_PATH = "not run: no path stands on the line before <<<<<<< SEARCH"
@@ -105,7 +106,7 @@ class TextParser:
         if not self._line or self._held or self._block is not None or self._state == self._between_edits:
             return ""
         inside = self._state == self._in_fence
-        if not self._told and (_FENCE_CHARACTERS.match(self._line) if inside else _UNDECIDED.match(self._line)):
+        if not self._told and (_MAYBE_FENCE.match(self._line) or (not inside and _may_be_path(self._line))):
             return ""
         new, self._told = self._line[self._told :], len(self._line)
         return self._tell(new)
@@ -277,7 +278,8 @@ class TextParser:
         }
 
 
-_FENCE_CHARACTERS = re.compile(r" {0,3}([`~]|\Z)")
+def _may_be_path(line: str) -> bool:
+    return len(line) < LONGEST_PATH and _MAYBE_PATH.match(line) is not None
 
 
 def _value(text: str) -> Any:
