@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+import hearth
 from hearth.workspace.repomap.sketch import Sketch
 
 FORMAT = 1
@@ -35,20 +36,19 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
 class _Whole(msgspec.Struct, array_like=True):
     format: int
-    languages: tuple[str, ...]
+    release: str
     files: dict[str, Kept]
 
 
 class SketchCache:
-    """The kept sketches of one project. ``languages`` are those that can be read: another set makes other sketches.
+    """The kept sketches of one project, of this release of hearth: another one may read a file otherwise.
 
     Nothing here raises: a cache that cannot be read is empty, one that cannot be written is left as it was.
     """
 
-    def __init__(self, folder: Path, root: Path, languages: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, root: Path) -> None:
         name = blake2b(os.fsencode(root), digest_size=10).hexdigest()
         self._file = folder / f"{name}.map"
-        self._languages = languages
 
     def load(self) -> dict[str, Kept]:
         """What is kept, by path; {} if there is none, or none that holds."""
@@ -56,14 +56,14 @@ class SketchCache:
             if self._file.stat().st_size > LARGEST_CACHE:
                 return {}
             whole = msgspec.msgpack.decode(self._file.read_bytes(), type=_Whole)
-            if whole.format == FORMAT and whole.languages == self._languages:
+            if whole.format == FORMAT and whole.release == hearth.__version__:
                 return whole.files
         return {}
 
     def save(self, files: Mapping[str, Kept]) -> None:
         """Keep these instead of what was there; whoever reads meanwhile finds the one or the other."""
         # What is lost with the power is made again: nothing is synced.
-        data = msgspec.msgpack.encode(_Whole(FORMAT, self._languages, dict(files)))
+        data = msgspec.msgpack.encode(_Whole(FORMAT, hearth.__version__, dict(files)))
         spare = self._file.with_name(f"{self._file.name}.{secrets.token_hex(4)}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)

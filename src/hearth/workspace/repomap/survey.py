@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hearth.errors import WorkspaceError
 from hearth.workspace.files import Workspace
@@ -22,7 +22,6 @@ MOST_SKETCHED = 8_000
 """Files with code that are read."""
 
 _TOO_NEW_NS = 2_000_000_000
-_SAMPLES = ("py", "js", "ts", "tsx", "go", "rs", "java", "c", "cpp", "cs", "rb", "php", "kt", "scala", "swift", "lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def survey(workspace: Workspace, cache: Path | None, wanted: Wanted, deadline_s:
     """
     end = time.monotonic() + deadline_s
     paths, complete = _list_paths(workspace, end)
-    kept_on_disk = SketchCache(cache, workspace.root, _readable()) if cache is not None else None
+    kept_on_disk = SketchCache(cache, workspace.root) if cache is not None else None
     old = kept_on_disk.load() if kept_on_disk is not None else {}
     new: dict[str, Kept] = {}
     changed = False
@@ -89,6 +88,10 @@ def _look(workspace: Workspace, path: str, old: Kept | None) -> Kept | None:
         found = workspace.stat(path)
         if found.st_size > LARGEST_FILE:
             return None
+        family = family_of(path) or ""
+        if old is not None and old.sketch.family != family:
+            # The grammar of its language came or went.
+            old = None
         if old is not None and old.size == found.st_size and old.changed_ns == found.st_mtime_ns:
             return old
         data = workspace.read_bytes(path, LARGEST_FILE)
@@ -100,11 +103,6 @@ def _look(workspace: Workspace, path: str, old: Kept | None) -> Kept | None:
     if old is not None and old.digest == digest:
         return old if old.changed_ns == changed_ns else Kept(len(data), changed_ns, digest, old.sketch)
     if b"\0" in data[:8192]:
-        return Kept(len(data), changed_ns, digest, Sketch("", (), "", ()))
+        return Kept(len(data), changed_ns, digest, Sketch(family, (), "", ()))
     text = data.decode("utf-8", "replace")
     return Kept(len(data), changed_ns, digest, sketch(path, text))
-
-
-def _readable() -> tuple[str, ...]:
-    """The families of languages that can be read here."""
-    return tuple(suffix for suffix in _SAMPLES if family_of(str(PurePosixPath(f"a.{suffix}"))) is not None)

@@ -23,13 +23,15 @@ class Heading:
 
 
 def list_headings(text: str) -> tuple[Heading, ...]:
-    """The headings in order; those inside fenced code and front matter are none."""
+    """The headings in order; those inside fenced code and front matter are none, nor are empty ones."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
     if lines and not lines[-1]:
         lines.pop()
     found: list[Heading] = []
     open_ones: list[int] = []
     for number, level, title in _scan(lines):
+        if not title:
+            continue
         while open_ones and found[open_ones[-1]].level >= level:
             closed = open_ones.pop()
             found[closed] = replace(found[closed], last_line=number - 1)
