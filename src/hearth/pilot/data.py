@@ -110,10 +110,10 @@ def to_json(kind: str, recording: Recording) -> str:
 def from_json(line: str) -> tuple[str, list[Message], list[bool]]:
     """Kind, messages and what is to be learnt, from one line of the training file."""
     record = json.loads(line)
-    messages = [
-        Message(**{**fields, "tool_calls": tuple(ToolCall(**call) for call in fields["tool_calls"])})
-        for fields in record["messages"]
-    ]
+    messages = []
+    for fields in record["messages"]:
+        calls = tuple(ToolCall(**call) for call in fields["tool_calls"])
+        messages.append(Message(**{**fields, "tool_calls": calls, "images": tuple(fields.get("images", ()))}))
     return record["kind"], messages, record["learn"]
 
 

@@ -27,7 +27,7 @@ _LAZY = re.compile(
     rf"{_LEADER}(?:(?:\.\.\.|…).*\b{_LEFT_OUT}\b|.*\b{_LEFT_OUT}\b.*(?:\.\.\.|…)|"
     r"(?:the )?(?:rest|remainder) of (?:the |this )?(?:code|file|class|function|method|module|content|document)\b|"
     r"(?:existing|previous) (?:code|implementation|content)(?: (?:here|unchanged|remains.*|stays.*))?\s*(?:\*/|-->)?$)"
-    rf"|^\s*[\[(<](?:\.\.\.|…)?\s*(?:the )?{_LEFT_OUT}\b[^\])>]*[\])>]\s*$",
+    rf"|^\s*[\[(<](?:(?:\.\.\.|…)\s*(?:the )?{_LEFT_OUT}\b|(?:the )?{_LEFT_OUT} +\w)[^\])>]*[\])>]\s*$",
     re.IGNORECASE,
 )
 _SUSPECT = re.compile("rest|remain|exist|unchanged|omitted|same as|as before|previous|other |more |keep", re.IGNORECASE)
@@ -68,6 +68,11 @@ class Defined(Protocol):
     @property
     def first_line(self) -> int:
         """Its first line, counted from 1."""
+        ...
+
+    @property
+    def head_line(self) -> int:
+        """The line on which the definition itself begins, below its comment and its decorators."""
         ...
 
     @property

@@ -40,7 +40,7 @@ def replace_symbol(syntax: Syntax, path: str, text: str, name: str, new: str) ->
 
 
 def _put(text: str, one: Defined, lines: Sequence[str], new: str) -> Edited | Refused:
-    own = _own_line(one, lines)
+    own = one.head_line
     brings_lead = new.lstrip().startswith(_LEAD)
     first = one.first_line if brings_lead else own
     there = indentation(lines[own - 1])
@@ -62,13 +62,3 @@ def _put(text: str, one: Defined, lines: Sequence[str], new: str) -> Edited | Re
     splice = splice_lines(text, find_starts(text), first - 1, one.last_line, moved)
     edited = splice_text(text, [splice], "exact", note)
     return Refused("the definition is already so", "same") if edited.text == text else edited
-
-
-def _own_line(one: Defined, lines: Sequence[str]) -> int:
-    """The line that names the definition, below its decorators and comments."""
-    named = re.compile(rf"(?<!\w){re.escape(one.name)}(?!\w)")
-    for number in range(one.first_line, one.last_line + 1):
-        line = lines[number - 1]
-        if named.search(line) and not line.lstrip().startswith(_LEAD):
-            return number
-    return one.first_line

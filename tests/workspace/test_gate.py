@@ -1,0 +1,78 @@
+"""What a change must not do unasked."""
+
+import pytest
+
+from hearth.workspace import syntax
+from hearth.workspace.edits.gate import LARGEST_PARSED, check_whole, find_broken, find_dropped, find_lazy
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# ... rest of the code unchanged",
+        "    // ... existing code ...",
+        "/* ... remaining methods ... */",
+        "# rest of the file",
+        "<!-- ... other content ... -->",
+        "-- ... same as before",
+        "    # … unchanged …",
+        "[... rest of the document ...]",
+        "[rest of the document unchanged]",
+        "// existing code here",
+        "# keep the existing imports ...",
+    ],
+)
+def test_a_line_that_stands_for_text_is_found(line: str) -> None:
+    assert find_lazy(f"a = 1\n{line}\nb = 2\n", "a = 1\n") == line.strip()
+    assert find_lazy(f"{line}\n", f"x\n  {line}\n") == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    ...",
+        "return {...rest, a: 1}",
+        "first, *rest = values",
+        "(rest)",
+        "# the existing users keep their names",
+        "for (const item of rest) {",
+        "## Existing code",
+        "Wait... the rest is silence.",
+        "# more tests follow in the other file",
+        "print('loading...')",
+        "<rest />",
+    ],
+)
+def test_a_line_that_stands_for_itself_is_not(line: str) -> None:
+    assert find_lazy(f"a = 1\n{line}\n", "") == ""
+
+
+def test_what_moved_is_not_dropped_and_what_is_in_a_dropped_one_is_not_named() -> None:
+    before = "class A:\n    def f(self): pass\n    def g(self): pass\n\n\ndef h(): pass\n\n\nx = 1\n"
+    assert find_dropped(syntax, "f.py", before, "def f(): pass\n") == ("A", "h")
+    assert find_dropped(syntax, "f.py", before, before.replace("x = 1", "")) == ()
+    assert find_dropped(syntax, "f.py", before, before.replace("g", "k")) == ("A.g",)
+    assert find_dropped(syntax, "f.none", before, "") == ()
+    (heading,) = find_dropped(syntax, "f.md", "# A\n\n## B\n", "# A\n")
+    assert heading == "A > B"
+
+
+def test_names_may_be_given_short_or_whole() -> None:
+    before, after = "class A:\n    def f(self): pass\n    def g(self): pass\n", "class A:\n    x = 1\n"
+    for drops, left in (("A.f, A.g", ""), ("f,g", ""), ("f", "A.g"), ("", "A.f, A.g")):
+        refused = check_whole(syntax, "f.py", before, after, drops)
+        assert (refused.reason if refused else "") == (f"the new text leaves out {left}" if left else "")
+
+
+def test_of_a_large_text_the_part_that_changed_is_parsed() -> None:
+    block = "def f():\n    a = 1\n    return a\n\n\n"
+    before = block * (LARGEST_PARSED // len(block) + 10)
+    middle = before.index("    a = 1", len(before) // 2)
+    broken = before[:middle] + "    a = (" + before[middle + 9 :]
+    refused = find_broken(syntax, "f.py", before, broken)
+    assert refused is not None
+    line = before.count("\n", 0, middle) + 1
+    assert line <= refused.region[0] <= line + 4
+    assert find_broken(syntax, "f.py", before, before[:middle] + "    a = 2" + before[middle + 9 :]) is None
+    # An error elsewhere was there before.
+    assert find_broken(syntax, "f.py", "def (:\n" + before, "def (:\n" + before.replace("a = 1", "a = 3")) is None
