@@ -54,11 +54,11 @@ def _outside(text: str, fences: list[Fence]) -> str:
 
 def _read_fence(fence: Fence, offer: Offer) -> tuple[Found, ...]:
     inner = fence.inner.strip()
-    found = walk(inner, offer)
-    if found.calls:
-        return () if strip_junk(found.said) or found.thoughts or found.fences else tuple(found.calls)
     info = fence.info.split()[0].lower() if fence.info else ""
-    return read_whole(strip_junk(inner), offer, positional=info in CALL_FENCES)
+    if calls := read_whole(strip_junk(inner), offer, positional=info in CALL_FENCES):
+        return calls
+    found = walk(inner, offer)
+    return () if strip_junk(found.said) or found.thoughts or found.fences else tuple(found.calls)
 
 
 def _read_objects(text: str, offer: Offer) -> tuple[Found, ...]:

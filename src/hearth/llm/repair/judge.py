@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hearth.llm.repair.bare import read_message
+from hearth.llm.repair.bare import read_message, read_whole
 from hearth.llm.repair.envelopes import unwrap
 from hearth.llm.repair.found import Found, Raw
 from hearth.llm.repair.loose import Broken, Open, read_value
@@ -34,6 +34,8 @@ def judge(said: Said, tools: Iterable[ToolSpec]) -> Verdict:
     if said.calls:
         held = [_Held(call.id, call.name, call.arguments) for call in said.calls]
         return _settle(held, said.cut, offer, said.text, said.reasoning)
+    if whole := _judge_whole(said, offer):
+        return whole
     found = walk(said.text, offer)
     if found.crowded:
         return Resample("more markup of calls than anybody can mean")
@@ -46,13 +48,22 @@ def judge(said: Said, tools: Iterable[ToolSpec]) -> Verdict:
     if not calls and not text and not said.cut:
         calls = _last_of_reasoning(said.reasoning if said.reasoning and not found.thoughts else found, offer)
     if calls:
-        text = _without_strays(text)
-        if not said.cut and (verdict := _judge_flaws(calls, offer, text, reasoning)):
-            return verdict
-        return _settle(
-            [_Held("", call.name, call.arguments, call.flaw) for call in calls], said.cut, offer, text, reasoning
-        )
+        return _judge_calls(calls, said.cut, offer, _without_strays(text), reasoning)
     return _judge_words(said, found, text, reasoning, offer)
+
+
+def _judge_whole(said: Said, offer: Offer) -> Verdict | None:
+    """What an answer is that consists of JSON or of a call without marker: what looks like markup in it is data."""
+    thought = _THOUGHT.match(said.text)
+    text = strip_junk(said.text[thought.end() :] if thought else said.text)
+    reasoning = "\n".join(filter(None, (said.reasoning, thought["text"].strip() if thought else "")))
+    calls = read_whole(text, offer, positional=False) if text else ()
+    if not calls:
+        with contextlib.suppress(ValueError, RecursionError):
+            if text.startswith(("{", "[{")) and json.loads(text) and not said.cut:
+                return Answer(text if thought else said.text, reasoning)
+        return None
+    return _judge_calls(calls, said.cut, offer, "", reasoning)
 
 
 class _Held:
@@ -145,6 +156,14 @@ def _last_of_reasoning(source: str | Walk, offer: Offer) -> tuple[Found, ...]:
         last.insert(0, call)
         end = min(call.start, end)
     return tuple(last)
+
+
+def _judge_calls(calls: Sequence[Found], cut: bool, offer: Offer, text: str, reasoning: str) -> Verdict:
+    """What an answer with these calls is."""
+    if not cut and (verdict := _judge_flaws(calls, offer, text, reasoning)):
+        return verdict
+    held = [_Held("", call.name, call.arguments, call.flaw) for call in calls]
+    return _settle(held, cut, offer, text, reasoning)
 
 
 def _judge_flaws(calls: Sequence[Found], offer: Offer, text: str, reasoning: str) -> Verdict | None:
@@ -300,6 +319,7 @@ def _kind_of(refusal: str) -> Kind:
 
 _STRAY_START = re.compile(rf"(?:{CLOSER.pattern})", re.VERBOSE | re.IGNORECASE)
 _STRAY_END = re.compile(rf"(?:{OPENER.pattern}|{CLOSER.pattern})\Z", re.VERBOSE | re.IGNORECASE)
+_THOUGHT = re.compile(r"\s*<think>(?P<text>.*?)</think>", re.DOTALL)
 _SENTENCE = re.compile(r"[ ]+(?P<word>[a-z][\w'-]*)")
 _FENCED = re.compile(r"```\w*\s*\n(?P<inner>.*?)\n?```\Z", re.DOTALL)
 _STRAY = re.compile(r"^[\s}\]),;]+")

@@ -215,6 +215,9 @@ class Reader:
         if pythonic and after == "x" and (code := _HEX2.match(self.text, self.at + 2)):
             self.at = code.end()
             return chr(int(code[0], 16)), True
+        if pythonic and after == "U" and (code := _HEX8.match(self.text, self.at + 2)):
+            self.at = code.end()
+            return chr(int(code[0], 16)), True
         if pythonic and after == "\n":
             self.at += 2
             return "", True
@@ -308,6 +311,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$-]*")
 _WORD = re.compile(r"[\w+.-]+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
+_HEX8 = re.compile(r"00(?:10|0[0-9a-fA-F])[0-9a-fA-F]{4}")
 _HEX2 = re.compile(r"[0-9a-fA-F]{2}")
 _NEXT_KEY = re.compile(r",\s*[\"']?[A-Za-z_]\w*[\"']?\s*:")
 _BARE = re.compile(r"[^,{}\[\]\"'<>\n]+")
