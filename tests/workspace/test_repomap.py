@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from hearth.workspace.files import Workspace
 from hearth.workspace.repomap import RepoMap
+from hearth.workspace.repomap.cache import Kept, SketchCache
 from hearth.workspace.repomap.drawing import CHARACTERS_A_TOKEN
+from hearth.workspace.repomap.sketch import Sketch
 
 
 def write(root: Path, files: dict[str, str]) -> Workspace:
@@ -75,7 +77,7 @@ def test_definitions_stand_as_in_the_source_below_their_paths(tmp_path: Path) ->
         },
     )
     assert RepoMap(workspace).draw(200) == (
-        "a.py:\n  LIMIT = 3\n  class Reader(Base):\n      async def parse(self, text: str) -> int:\n"
+        "a.py:\n  LIMIT = 3\n  class Reader(Base):\n    async def parse(self, text: str) -> int:\n"
         "web/b.ts:\n  export class View\n    draw(): void\nother files: notes.md\n"
     )
 
@@ -244,3 +246,14 @@ def test_any_prompt_can_be_asked(tmp_path_factory: pytest.TempPathFactory, promp
     drawn = RepoMap(workspace).draw(budget, prompt)
     assert len(drawn) <= max(budget, 0) * CHARACTERS_A_TOKEN
     RepoMap(workspace).rank_files(prompt, 5)
+
+
+def test_a_sketch_of_another_language_does_not_hold(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "project", {"a.py": "def f(): ...\n"})
+    os.utime(tmp_path / "project/a.py", ns=(10**18, 10**18))
+    expected = RepoMap(workspace, tmp_path / "cache").draw(100)
+    cache = SketchCache(tmp_path / "cache", workspace.root)
+    # As if the grammar had not been there when the file was read.
+    kept = cache.load()["a.py"]
+    cache.save({"a.py": Kept(kept.size, kept.changed_ns, kept.digest, Sketch("", (), "", ()))})
+    assert RepoMap(workspace, tmp_path / "cache").draw(100) == expected

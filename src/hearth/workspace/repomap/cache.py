@@ -14,7 +14,7 @@ import msgspec
 import hearth
 from hearth.workspace.repomap.sketch import Sketch
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the sketches of a file may come out otherwise than before."""
 MOST_PROJECTS = 20
 """Projects that are kept, the last used ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from hearth.workspace.repomap.sketch import Sketch
+from hearth.workspace.repomap.sketch import Line, Sketch
 
 CHARACTERS_A_TOKEN = 3.3
 """Of code, where nothing was measured."""
@@ -49,8 +49,17 @@ def _write(sketches: Mapping[str, Sketch], chosen: Sequence[tuple[str, int]]) ->
     parts: list[str] = []
     for path in sorted(by_path):
         parts.append(f"{path}:\n")
-        parts += [f"  {sketches[path].lines[index].text}\n" for index in sorted(by_path[path])]
+        lines = sketches[path].lines
+        parts += [f"{_indent(lines, index)}{lines[index].text}\n" for index in sorted(by_path[path])]
     return "".join(parts)
+
+
+def _indent(lines: Sequence[Line], index: int) -> str:
+    """Two blanks for each level: what a source has in front of its lines (namespaces, ``#if``) only costs tokens."""
+    depth = 1
+    while (index := lines[index].outer) >= 0:
+        depth += 1
+    return "  " * depth
 
 
 def _list_rest(paths: Sequence[str], room: int) -> str:

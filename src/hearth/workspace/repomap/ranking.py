@@ -7,7 +7,7 @@ as much, private and over-common ones a tenth, what a named file uses fifty time
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from math import sqrt
 
@@ -52,7 +52,8 @@ class _Use:
 def rank(sketches: Mapping[str, Sketch], wanted: Wanted, named: frozenset[str]) -> Ranking:
     """Rank what is known of the files for a task; ``named`` are the files that it names."""
     definers = _find_definers(sketches)
-    meant = find_meant(definers, wanted)
+    no_variables = {line.name for found in sketches.values() for line in found.lines if line.kind != "variable"}
+    meant = find_meant(definers, wanted, no_variables)
     uses = {path: list(_find_uses(path, found, definers, meant, named)) for path, found in sorted(sketches.items())}
     start = {path: 1.0 + NAMED * (path in named) for path in sorted(sketches)}
     for name in sorted(meant):
@@ -63,7 +64,9 @@ def rank(sketches: Mapping[str, Sketch], wanted: Wanted, named: frozenset[str]) 
     return Ranking(files, _lift_wanted(_weigh_lines(sketches, uses, files, definers, meant), sketches, wanted, named))
 
 
-def find_meant(definers: Mapping[str, Mapping[str, list[str]]], wanted: Wanted) -> frozenset[str]:
+def find_meant(
+    definers: Mapping[str, Mapping[str, list[str]]], wanted: Wanted, no_variables: Set[str]
+) -> frozenset[str]:
     """The defined names that a task means: all that are written as code, words only where
     it is plain which definition they would be."""
     meant = {name for name in wanted.code if name in definers}
@@ -72,7 +75,7 @@ def find_meant(definers: Mapping[str, Mapping[str, list[str]]], wanted: Wanted) 
             continue
         for name in (word, word.capitalize()):
             most = OVER_COMMON if name[0].isupper() else 1
-            if name in definers and sum(map(len, definers[name].values())) <= most:
+            if name in no_variables and sum(map(len, definers[name].values())) <= most:
                 meant.add(name)
     return frozenset(meant)
 

@@ -25,7 +25,7 @@ _BODIES = ("function", "method", "constructor", "test")
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """A definition: its names, its first line (1-based) as shown, and the index of the one around it, -1 for none."""
+    """A definition: its names, its first line (1-based), how it is shown, the index of the one around it (-1: none)."""
 
     name: str
     qualified: str
@@ -94,9 +94,7 @@ def _list_lines(definitions: tuple[Definition, ...], text: list[str]) -> tuple[L
 
 def _signature(text: list[str], found: Definition) -> str:
     """The line that defines, with those on which its brackets go on, as one; a body on the same line is left out."""
-    first = text[found.head_line - 1].rstrip() if found.head_line <= len(text) else ""
-    indentation = first[: len(first) - len(first.lstrip())]
-    parts = [first.strip()]
+    parts = [text[found.head_line - 1].strip() if found.head_line <= len(text) else ""]
     last = min(found.last_line, found.head_line + _MOST_JOINED - 1, len(text))
     for number in range(found.head_line, last):
         if _open_brackets(parts) <= 0:
@@ -106,8 +104,8 @@ def _signature(text: list[str], found: Definition) -> str:
     if found.kind != "variable":
         joined = joined.removesuffix("{").rstrip()
     if len(joined) > LONGEST_LINE:
-        joined = f"{joined[: LONGEST_LINE - 1]}…"
-    return f"{indentation[:LONGEST_LINE]}{joined}"
+        return f"{joined[: LONGEST_LINE - 1]}…"
+    return joined
 
 
 def _open_brackets(parts: list[str]) -> int:
