@@ -2,7 +2,7 @@
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv bench-faults
-.PHONY: pilot bench-pilot bench-edits bench-prefix
+.PHONY: pilot bench-pilot bench-snapshots bench-edits bench-repomap bench-prefix
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -60,6 +60,12 @@ bench-faults: $(DEV)  ## how soon a stuck engine is found and replaced; writes d
 
 bench-edits: $(DEV)  ## what an edit costs in a file of 50,000 lines; writes docs/edits-bench.md
 	$(BIN)/python -m bench.edits
+
+bench-repomap: $(DEV)  ## what the map of a project costs; writes docs/repomap-bench.md
+	$(BIN)/python -m bench.repomap
+
+bench-snapshots: $(DEV)  ## what undo costs in a project of 100,000 files; writes docs/undo-bench.md
+	$(BIN)/python -m bench.snapshots
 
 pilot: $(DEV)  ## train the model in the package again, from nothing (3 hours on 2 cores; in work-pilot/)
 	$(BIN)/python -m pip install --quiet -e '.[pilot]'

@@ -18,6 +18,7 @@ from hearth.agent.sessions import (
     make_title,
     named_snapshots,
     prune_snapshots,
+    prune_when_due,
     read_session,
     search_sessions,
 )
@@ -248,6 +249,22 @@ def test_snapshots_of_sessions_that_are_gone_are_dropped(tmp_path: Path) -> None
     snapshots.restore(snapshots.capture(), kept["here1"])
     assert (root / "file").stat().st_size == 50_000
     assert prune_snapshots(sessions, tmp_path / "nowhere", 0) == (0, 0)
+
+
+def test_pruning_is_due_once_a_day(tmp_path: Path) -> None:
+    stores = tmp_path / "stores"
+    assert not prune_when_due(tmp_path, stores, 0, 1e9)
+    root = tmp_path / "project"
+    root.mkdir()
+    snapshots = Snapshots(root, store_for(stores, root))
+    snapshots.capture()
+    assert prune_when_due(tmp_path, stores, 0, 1e9)
+    assert not snapshots.store.exists()
+    snapshots.capture()
+    assert not prune_when_due(tmp_path, stores, 0, 1e9 + 86_000)
+    assert snapshots.store.exists()
+    assert prune_when_due(tmp_path, stores, 0, 1e9 + 87_000)
+    assert not snapshots.store.exists()
 
 
 def test_every_snapshot_that_a_session_names_is_kept(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from hearth.workspace.snapshots import Snapshots, store_for
 
 LONGEST_TITLE = 60
 LONGEST_SNIPPET = 160
+PRUNE_EVERY_S = 86_400.0
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MARKS = re.compile(r"^(?:[#>=-]+\s*|```\w*\s*)*")
 """What Markdown has in front of a heading, a point of a list, a quote, and code."""
@@ -212,6 +213,20 @@ def prune_snapshots(sessions: Path, stores: Path, quota: int) -> tuple[int, int]
         else:
             shutil.rmtree(store, ignore_errors=True)
     return before, after
+
+
+def prune_when_due(sessions: Path, stores: Path, quota: int, now: float) -> bool:
+    """Prune once a day, whoever comes first; whether it was done. What cannot be pruned now is tried again then."""
+    mark = stores / ".pruned"
+    try:
+        if not stores.is_dir() or (mark.exists() and now - mark.stat().st_mtime < PRUNE_EVERY_S):
+            return False
+        mark.touch()
+        os.utime(mark, (now, now))
+        prune_snapshots(sessions, stores, quota)
+    except (OSError, StateError):
+        return False
+    return True
 
 
 def named_snapshots(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -330,6 +330,24 @@ def test_a_project_beyond_the_bounds_has_no_snapshot(root: Path, tmp_path: Path,
         Snapshots(root, tmp_path / "store", bounds=bounds).capture()
 
 
+def test_when_it_is_too_much_what_tools_made_is_left_out_and_said_so(root: Path, tmp_path: Path) -> None:
+    snapshots = Snapshots(root, tmp_path / "store", bounds=Bounds(new=2 << 20))
+    (root / "a").write_text("1")
+    (root / "node_modules").mkdir()
+    (root / "node_modules/small").write_text("1")
+    first = snapshots.capture()
+    (root / "a").write_text("2")
+    (root / "node_modules/large").write_bytes(os.urandom(3 << 20))
+    second = snapshots.capture()
+    assert snapshots.capture() == second
+    done = undone(snapshots.restore(second, first))
+    assert (done.done, done.left) == (("a",), {"node_modules": "no snapshot has its content"})
+    assert (root / "node_modules/large").exists()
+    # Left out at both ends it is no change.
+    (root / "a").write_text("3")
+    back(snapshots, snapshots.capture(), done.after)
+
+
 def test_without_git_there_is_no_snapshot(
     root: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from hearth.errors import StateError
-from hearth.workspace.snapshots.capture import Bounds, Capture
+from hearth.workspace.snapshots.capture import Capture
 from hearth.workspace.snapshots.difference import Change, Plan, compare, decide
 from hearth.workspace.snapshots.git import ObjectStore, unusable
 from hearth.workspace.snapshots.restore import Restoration, check_whole, wanted_by
 from hearth.workspace.snapshots.state import State, read_state, write_state
+from hearth.workspace.snapshots.survey import Bounds
 
 __all__ = ["Bounds", "Prepared", "Restored", "Snapshots", "store_for"]
 
@@ -116,7 +117,7 @@ class Snapshots:
             plan = prepared.plan
             work = Restoration(root, plan, prepared.state, reader)
             work.run()
-            return Restored(self._capture(root, wanted_by(plan)).id, tuple(sorted(work.done)), work.left)
+            return Restored(self._capture(root, wanted_by(plan)).id, tuple(sorted(set(work.done))), work.left)
 
     def restore(self, start: str, target: str, *, force: bool = False) -> Restored | Prepared:
         """Both at once, for one step; when there are conflicts, what was prepared and not done."""
@@ -131,8 +132,10 @@ class Snapshots:
             wanted = list(dict.fromkeys([*recent, *keep]))
             missing = self._objects.missing(wanted)
             wanted = [name for name in wanted if name not in missing]
-            wanted = wanted[: self._fitting(wanted, quota)]
             self._pack(wanted)
+            if self.size() > quota:
+                wanted = wanted[: self._fitting(wanted, quota)]
+                self._pack(wanted)
             if self._known().id not in wanted:
                 # What it says to be kept is gone: the next capture reads all again.
                 (self.store / "state").unlink(missing_ok=True)

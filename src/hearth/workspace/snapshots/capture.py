@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import os
 import stat
-import time
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Set
+from contextlib import closing
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots.git import PIECE, BlobWriter, ObjectStore
 from hearth.workspace.snapshots.state import Folder, Seen, State, Status, is_racy, status_of
-from hearth.workspace.snapshots.tree import Item, blob_id, blob_id_of, encode_tree, join, split, tree_id
+from hearth.workspace.snapshots.survey import (
+    MADE_BY_TOOLS,
+    OWNERS_HISTORY,
+    Bounds,
+    Descent,
+    Pending,
+    Survey,
+    TooMuch,
+)
+from hearth.workspace.snapshots.tree import Item, blob_id, blob_id_of, encode_tree, join, tree_id
 
-OWNERS_HISTORY = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-"""What these names hold is the owner's history: it is neither kept nor brought back, nor looked into."""
 ROOT = "."
 """The root's own name in a snapshot, which also holds its mode."""
-
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOTHING = Status(0, 0, 0, 0, 0)
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a capture may cost. ``largest`` bytes of one file, ``entries`` in the whole project, ``new`` bytes that were
-    never kept before. A larger file is noticed and not kept; beyond the others there is no snapshot."""
-
-    largest: int = 256 << 20
-    entries: int = 400_000
-    new: int = 4 << 30
-
-
-@contextmanager
-def open_folder(root: int, path: str) -> Iterator[int]:
-    """A folder's descriptor, walked to from the root's without following a symlink. Raises OSError."""
-    current = os.open(".", FOLDER_FLAGS, dir_fd=root)
-    try:
-        for part in path.split("/") if path else ():
-            inner = os.open(part, FOLDER_FLAGS, dir_fd=current)
-            os.close(current)
-            current = inner
-        yield current
-    finally:
-        os.close(current)
 
 
 class Capture:
@@ -60,89 +38,49 @@ class Capture:
         self._before = before
         self._leave = leave | OWNERS_HISTORY
         self._bounds = bounds
-        self._left = bounds.entries
-        self._new = 0
-        self._device = 0
         self._kept = kept
 
     def run(self, root: int) -> State:
         """Look at everything below this folder. Raises StateError when it is too much or cannot be kept."""
-        state = State()
-        self._device = os.fstat(root).st_dev
-        with self._store.writing() as writer:
-            waiting = [""]
-            while waiting:
-                path = waiting.pop()
-                found = self._look(root, path, writer)
-                if isinstance(found, Folder):
-                    state.folders[path] = found
-                    waiting += [join(path, name) for name in found.folders]
-                elif found is not None:
-                    folder, name = split(path)
-                    state.folders[folder].files[name] = found
+        try:
+            survey = self._survey(root, frozenset())
+        except TooMuch:
+            # What tools made can be made again.
+            try:
+                survey = self._survey(root, MADE_BY_TOOLS)
+            except TooMuch as error:
+                fix = "work in a smaller folder to be able to undo, or name what undo should leave out"
+                raise StateError(f"the project folder has {error}", fix) from error
+        state = survey.state
+        with self._store.writing() as writer, closing(Descent(root)) as descent:
+            for note in survey.notes:
+                writer.write(note)
+            for path, pending in survey.pending.items():
+                files = state.folders[path].files
+                try:
+                    folder = descent.enter(path)
+                except OSError:
+                    continue  # it went away meanwhile
+                for one in pending:
+                    if seen := self._read(folder, one, survey.looked, writer):
+                        files[one.name] = seen
         self._name(state)
         return state
 
-    def _look(self, root: int, path: str, writer: BlobWriter) -> Folder | Seen | None:
-        """One folder; a note when it cannot be looked into; None when it is gone."""
-        try:
-            with open_folder(root, path) as descriptor:
-                status = os.fstat(descriptor)
-                if status.st_dev == self._device:
-                    return self._list(descriptor, path, stat.S_IMODE(status.st_mode), writer)
-                why = f"another file system: {status.st_dev}"
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            if not path:
-                raise StateError(f"cannot look at the project folder: {error.strerror}") from error
-            why = f"cannot be read: {error.errno}"
-        return Seen(_NOTHING, "x", writer.write(why.encode()), clean=False)
+    def _survey(self, root: int, skipped: frozenset[str]) -> Survey:
+        survey = Survey(self._before, self._leave, skipped, self._bounds)
+        with closing(Descent(root)) as descent:
+            survey.run(descent, os.fstat(root).st_dev)
+        return survey
 
-    def _list(self, descriptor: int, path: str, mode: int, writer: BlobWriter) -> Folder:
-        folder = Folder(mode)
-        known = self._before.folders.get(path)
-        files = known.files if known else {}
-        looked = time.time_ns()
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                name = entry.name
-                if name in self._leave or (path + "/" + name if path else name) in self._leave:
-                    continue
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                kind = found.st_mode & 0o170000
-                if kind == stat.S_IFDIR:
-                    folder.folders.append(name)
-                elif kind in (stat.S_IFREG, stat.S_IFLNK):
-                    status = status_of(found)
-                    old = files.get(name)
-                    if old is not None and old.clean and old.status == status:
-                        folder.files[name] = old
-                    elif seen := self._read(descriptor, path, name, status, old, looked, writer):
-                        folder.files[name] = seen
-                self._left -= 1
-        if self._left < 0:
-            raise StateError(
-                f"more than {self._bounds.entries:,} files are below the project folder",
-                "work in a smaller folder to be able to undo, or name what undo should leave out",
-            )
-        return folder
-
-    def _read(
-        self, descriptor: int, path: str, name: str, status: Status, old: Seen | None, looked: int, writer: BlobWriter
-    ) -> Seen | None:
+    def _read(self, folder: int, one: Pending, looked: int, writer: BlobWriter) -> Seen | None:
         """A file or link whose content is not known; None when it is gone."""
+        name, status, old = one
         try:
             if stat.S_ISLNK(status.mode):
-                target = os.fsencode(os.readlink(name, dir_fd=descriptor))
+                target = os.fsencode(os.readlink(name, dir_fd=folder))
                 return Seen(status, "l", self._keep(target, old, writer), not is_racy(status, looked))
-            if status.size > self._bounds.largest:
-                note = f"large: {status.size} bytes of {status.mtime_ns}, inode {status.inode}"
-                return Seen(status, "x", writer.write(note.encode()), clean=True)
-            file = os.open(name, _FILE_FLAGS, dir_fd=descriptor)
+            file = os.open(name, _FILE_FLAGS, dir_fd=folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -151,9 +89,9 @@ class Capture:
                 return Seen(status, "f", old.id, clean=True)
             return Seen(status, "x", writer.write(f"cannot be read: {error.errno}".encode()), clean=False)
         with os.fdopen(file, "rb", buffering=0) as stream:
-            return self._keep_file(stream.fileno(), join(path, name), old, looked, writer)
+            return self._keep_file(stream.fileno(), old, looked, writer)
 
-    def _keep_file(self, file: int, path: str, old: Seen | None, looked: int, writer: BlobWriter) -> Seen | None:
+    def _keep_file(self, file: int, old: Seen | None, looked: int, writer: BlobWriter) -> Seen | None:
         before = status_of(os.fstat(file))
         if not stat.S_ISREG(before.mode):
             return None
@@ -169,7 +107,6 @@ class Capture:
     def _keep(self, data: bytes, old: Seen | None, writer: BlobWriter) -> str:
         if old is not None and old.kind != "x" and blob_id(data) == old.id:
             return old.id
-        self._count(len(data))
         return writer.write(data)
 
     def _keep_large(self, file: int, size: int, old: Seen | None, writer: BlobWriter) -> str:
@@ -177,17 +114,8 @@ class Capture:
         name = blob_id_of(size, lambda: os.read(file, PIECE))
         if name in self._kept or (old is not None and old.kind != "x" and name == old.id):
             return name
-        self._count(size)
         os.lseek(file, 0, os.SEEK_SET)
         return writer.copy(size, lambda: os.read(file, PIECE))
-
-    def _count(self, size: int) -> None:
-        self._new += size
-        if self._new > self._bounds.new:
-            raise StateError(
-                f"the project has more than {self._bounds.new >> 20:,} MiB that no snapshot has yet",
-                "name the folders that undo should leave out",
-            )
 
     def _name(self, state: State) -> None:
         """Give every folder its tree, from the innermost outwards; a folder as it was keeps the one it had."""

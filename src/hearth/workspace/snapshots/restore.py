@@ -6,15 +6,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 from hearth.errors import StateError
-from hearth.workspace.snapshots.capture import open_folder
 from hearth.workspace.snapshots.difference import Change, Plan
 from hearth.workspace.snapshots.git import ObjectReader
 from hearth.workspace.snapshots.state import State, status_of
+from hearth.workspace.snapshots.survey import Descent
 from hearth.workspace.snapshots.tree import Item, split
 
 FORCED_ALONE = 200
@@ -26,7 +25,7 @@ class Restoration:
     """One plan being carried out. ``left`` has what could not be done, with why."""
 
     def __init__(self, root: int, plan: Plan, seen: State, reader: ObjectReader) -> None:
-        self._root = root
+        self._descent = Descent(root)
         self._changes = plan.changes
         self._seen = seen
         self._reader = reader
@@ -42,19 +41,23 @@ class Restoration:
         gone = [path for path, (old, new) in kinds.items() if old in ("f", "l") and new in (None, "d")]
         folders_gone = [path for path, (old, new) in kinds.items() if old == "d" and new != "d"]
         folders_new = [path for path, (old, new) in kinds.items() if new == "d" and old != "d"]
-        for path in gone:
-            self._try(path, self._remove)
-        for path in sorted(folders_gone, key=_depth, reverse=True):
-            self._try(path, self._remove_folder)
-        for path in sorted(folders_new, key=_depth):
-            self._try(path, self._make_folder)
         alone = len(files) <= FORCED_ALONE
-        for path in files:
-            if path not in self.left:
-                self._try(path, lambda path: self._write(path, force=alone))
+        # All are sorted: a folder comes before what is in it, and its neighbours after that.
+        self._each(gone, self._remove)
+        self._each(reversed(folders_gone), self._remove_folder)
+        self._each(folders_new, self._make_folder)
+        self._each(files, lambda path: self._write(path, force=alone))
         if not alone:
             os.sync()
-        self._set_modes()
+        with closing(self._descent):
+            self._set_modes()
+
+    def _each(self, paths: Iterable[str], do: Callable[[str], None]) -> None:
+        # What was open may be gone since, or another folder.
+        with closing(self._descent):
+            for path in paths:
+                if path not in self.left:
+                    self._try(path, do)
 
     def _all(self) -> Iterator[tuple[str, Change]]:
         return iter(sorted(self._changes.items()))
@@ -152,44 +155,45 @@ class Restoration:
 
     @contextmanager
     def _parent(self, path: str, create: bool = False) -> Iterator[tuple[int, str]]:
-        """The folder around a path, open and writable to its owner for as long as this takes."""
+        """The folder around a path, open, and writable to its owner until all is done."""
         around, name = split(path)
-        if create:
-            self._make_parents(around)
-        with open_folder(self._root, around) as folder:
-            mode = stat.S_IMODE(os.fstat(folder).st_mode)
-            if mode & 0o300 != 0o300:
-                self._modes.setdefault(around, mode)
-                os.fchmod(folder, mode | 0o700)
-            yield folder, name
+        try:
+            folder = self._descent.enter(around)
+        except FileNotFoundError:
+            if not create:
+                raise
+            folder = self._make_parents(around)
+        mode = stat.S_IMODE(os.fstat(folder).st_mode)
+        if mode & 0o300 != 0o300:
+            self._modes.setdefault(around, mode)
+            os.fchmod(folder, mode | 0o700)
+        yield folder, name
 
-    def _make_parents(self, path: str) -> None:
-        """Folders that somebody removed around what comes back."""
-        parts = path.split("/") if path else []
-        for depth in range(1, len(parts) + 1):
-            around, name = split("/".join(parts[:depth]))
-            with open_folder(self._root, around) as folder, suppress(FileExistsError):
-                os.mkdir(name, dir_fd=folder)
-                self._own(folder, name)
+    def _make_parents(self, path: str) -> int:
+        """Folders that somebody removed around what comes back; the innermost."""
+        around, name = split(path)
+        try:
+            folder = self._descent.enter(around)
+        except FileNotFoundError:
+            folder = self._make_parents(around)
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=folder)
+            self._own(folder, name)
+        return self._descent.enter(path)
 
     def _set_modes(self) -> None:
-        """The folders' modes last: some of them must not be written to."""
+        """The folders' modes last, the inner ones first: some of them must not be written to, or looked into."""
         wanted = {path: change.new.mode for path, change in self._all() if change.new and change.new.kind == "d"}
         modes = self._modes | wanted
-        for path in sorted(modes, key=_depth, reverse=True):
+        for path in sorted(modes, reverse=True):
             try:
-                with open_folder(self._root, path) as folder:
-                    os.fchmod(folder, modes[path])
+                os.fchmod(self._descent.enter(path), modes[path])
             except OSError as error:
                 if path in wanted:
                     self.left.setdefault(path, (error.strerror or str(error)).lower())
             else:
                 if path in wanted and path not in self.done:
                     self.done.append(path)
-
-
-def _depth(path: str) -> int:
-    return len(PurePosixPath(path).parts)
 
 
 def _chmod(folder: int, name: str, mode: int) -> bool:
