@@ -52,7 +52,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
 
 _PATHS = (
     *("path", "file_path", "file", "filename", "file_name", "target_file", "absolute_path", "relative_path"),
-    *("target_path", "abs_path", "pathname", "full_path"),
+    *("target_path", "abs_path", "pathname", "full_path", "relative_workspace_path"),
 )
 _FOLDERS = (
     *("path", "directory", "dir", "folder", "search_path", "dir_path", "directory_path", "search_directory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from hearth.llm.repair.envelopes import BEGUN, open_envelopes
 from hearth.llm.repair.found import Found
@@ -55,10 +56,22 @@ def _outside(text: str, fences: list[Fence]) -> str:
 def _read_fence(fence: Fence, offer: Offer) -> tuple[Found, ...]:
     inner = fence.inner.strip()
     info = fence.info.split()[0].lower() if fence.info else ""
-    if calls := read_whole(strip_junk(inner), offer, positional=info in CALL_FENCES):
-        return calls
+    positional = info in CALL_FENCES
+    if calls := read_whole(strip_junk(inner), offer, positional):
+        return _close(calls, strip_junk(inner), offer, positional) if fence.closed else calls
     found = walk(inner, offer)
     return () if strip_junk(found.said) or found.thoughts or found.fences else tuple(found.calls)
+
+
+def _close(calls: tuple[Found, ...], text: str, offer: Offer, positional: bool) -> tuple[Found, ...]:
+    """The calls of a fence that is closed: that proves that the model was done, so a bracket too few is no cut."""
+    if calls[-1].flaw != "open":
+        return calls
+    for end in ("</s>", ")", ")]"):
+        closed = read_whole(f"{text}{end}", offer, positional)
+        if closed and not closed[-1].flaw:
+            return closed
+    return (*calls[:-1], replace(calls[-1], flaw="broken"))
 
 
 def _read_objects(text: str, offer: Offer) -> tuple[Found, ...]:

@@ -45,6 +45,8 @@ def read_body(text: str, start: int, header: Header, offer: Offer) -> Body:
     known = bool(offer.resolve(name))
     if not header.whole or at == len(text):
         return Body((Found(name, {}, start, at, "open" if known or not header.whole else "broken"),), at)
+    fence = _FENCE.match(text, at)
+    at = fence.end() if fence else at
     if not text.startswith("{", at):
         end = find_body_end(text, at)
         said = text[at:end].strip()
@@ -77,7 +79,8 @@ _HEADER = re.compile(r"(?:<\|(?:start|channel|constrain)\|>[^<>{\n]{0,200})+(?P<
 _RECIPIENT = re.compile(r"\bto=\s*([^\s<>{}]{1,120})")
 _CHANNEL = re.compile(r"analysis|commentary|final")
 _TOKEN = re.compile(r"<\|(?:end|start|channel|return|call)\|>")
-_ENDING = re.compile(r"[\s}]*<\|(?:call|end|return)\|>")
+_FENCE = re.compile(r"```(?:json)?\s*\n\s*(?=\{)")
+_ENDING = re.compile(r"[\s}`]*<\|(?:call|end|return)\|>")
 BARE = re.compile(
     r"to=(?P<name>functions\.[A-Za-z_][\w.-]{0,80})\s*(?:<\|channel\|>\s*\w{0,12})?"
     r"\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*(?:<\|message\|>)?\s*(?=\{)"

@@ -245,7 +245,7 @@ def _split_name(raw: str, offer: Offer) -> tuple[str, dict[str, Any] | None]:
 def read_arguments(text: str) -> Any:
     """The arguments of a server's call. What stands behind a complete object must be nothing that belonged into it.
     Raises Open or Broken."""
-    text = strip_junk(text)
+    text = _LABEL.sub("", strip_junk(text), count=1)
     if fenced := _FENCED.match(text):
         text = fenced["inner"].strip()
     if text in ("", "null", "None"):
@@ -318,8 +318,9 @@ def _kind_of(refusal: str) -> Kind:
 
 
 _STRAY_START = re.compile(rf"(?:{CLOSER.pattern})", re.VERBOSE | re.IGNORECASE)
-_STRAY_END = re.compile(rf"(?:{OPENER.pattern}|{CLOSER.pattern})\Z", re.VERBOSE | re.IGNORECASE)
+_STRAY_END = re.compile(rf"(?:{OPENER.pattern}|{CLOSER.pattern}|</[\w:]{{0,20}})\Z", re.VERBOSE | re.IGNORECASE)
 _THOUGHT = re.compile(r"\s*<think>(?P<text>.*?)</think>", re.DOTALL)
 _SENTENCE = re.compile(r"[ ]+(?P<word>[a-z][\w'-]*)")
 _FENCED = re.compile(r"```\w*\s*\n(?P<inner>.*?)\n?```\Z", re.DOTALL)
-_STRAY = re.compile(r"^[\s}\]),;]+")
+_STRAY = re.compile(r"^[\s}\]),;\"']+")
+_LABEL = re.compile(r"^\ufeff?(?:(?:json|code)\s*(?=\{))?")

@@ -245,9 +245,17 @@ class Reader:
         begin = self.at + len(delimiter)
         end = self.text.find(delimiter, begin)
         if end < 0:
-            raise Open("a string does not end")
+            return self._undelimited(begin)
         self.at = end + len(delimiter)
         return self.text[begin:end]
+
+    def _undelimited(self, begin: int) -> str:
+        """The last value of a call whose closing delimiter is missing, if an end marker shows where it ends."""
+        last = _LAST.match(self.text, begin)
+        if not last:
+            raise Broken("a string does not end") if END.search(self.text, begin) else Open("a string does not end")
+        self.at = last.end("value")
+        return last["value"]
 
     def _plain(self) -> Any:
         if word := _WORD.match(self.text, self.at):
@@ -315,6 +323,7 @@ _HEX8 = re.compile(r"00(?:10|0[0-9a-fA-F])[0-9a-fA-F]{4}")
 _HEX2 = re.compile(r"[0-9a-fA-F]{2}")
 _NEXT_KEY = re.compile(r",\s*[\"']?[A-Za-z_]\w*[\"']?\s*:")
 _BARE = re.compile(r"[^,{}\[\]\"'<>\n]+")
+_LAST = re.compile(r"(?P<value>[^{}\[\],<>]*)\}\s*(?:<tool_call\|>|<end_function_call>)")
 _GEMMA_AFTER = re.compile(r"\s*[,}\]]")
 _GEMMA_QUOTES = ('<|"|>', "<escape>")
 _CLOSING = {'"': '"', "'": "'", "“": "”"}

@@ -10,7 +10,7 @@ import re
 
 BAR = "[|｜]"
 SPACE = "[▁_ ]"
-PREFIX = rf"(?:{BAR}+\s*DSML\s*{BAR}+\s*|[A-Za-z]\w*:)?"
+PREFIX = rf"(?:{BAR}*\s*DSML\s*{BAR}*\s*|[A-Za-z]\w*:)?"
 """What stands before the names of tags: DeepSeek's DSML, ``minimax:``, ``seed:``, ``antml:``, ``steptml:``."""
 
 _TAGS = r"tool_?calls?|tools?|tool_?use|function_?calls?|functions"
@@ -48,7 +48,7 @@ JUNK = re.compile(
 """Control tokens that say nothing."""
 
 FUNCTION = re.compile(
-    rf"<{PREFIX}(?P<tag>function|invoke)\s*(?:=|\s+name\s*=)\s*[\"']?(?P<name>[^\s<>\"'=]{{1,120}})[\"']?[^<>\n]{{0,80}}(?:>|(?=\s*\n|\s*<))",
+    rf"<{PREFIX}(?P<tag>function|invoke)\s*(?:=|\s+name\s*=)\s*[\"']?(?P<name>[^\s<>\"'={{]{{1,120}})[\"']?[^<>{{\n]{{0,80}}(?:>|(?=\s*\n|\s*<|\s*\{{))",
     re.IGNORECASE,
 )
 """``<function=NAME>`` of Qwen3-Coder and Llama 3, ``<invoke name="NAME">`` of DeepSeek and MiniMax."""

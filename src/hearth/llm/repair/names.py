@@ -88,7 +88,10 @@ class Offer:
 
 def clean_name(raw: str) -> str:
     """A name without the control tokens, tags, quotes and line breaks that stick to it."""
-    text = _LEADING.sub("", raw[: 4 * LONGEST_NAME].strip()).strip(" \t\r\n\"'`*")
+    text = raw[: 4 * LONGEST_NAME].strip()
+    if held := _HELD.match(text):
+        text = held["name"]
+    text = _LEADING.sub("", text).strip(" \t\r\n\"'`*")
     found = _JUNK.search(text)
     name = (text[: found.start()] if found else text).strip(" \t\"'`*:.,;")
     name = _NUMBER.sub("", name).removesuffix(".call")[:LONGEST_NAME]
@@ -142,7 +145,12 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {key: value for key, value in found.items() if key not in twice}
 
 
-_LEADING = re.compile(r"^(?:<[|｜][^<>\n]{1,40}[|｜]>|<\|?/?\w+\|?>|\s|to=|call:)+")
-_JUNK = re.compile(r"[<\n\r({\[]|\s")
+_HELD = re.compile(
+    r"""^(?:[^={}]{0,80}\bto=(?=[\w.]) | \{?\s*"name"\s*:\s*"(?=[\w.]) | <?function=(?=\w) | \[TOOL_CALLS\]\s*(?=\w)
+    | \w{0,20}<[|｜]\s*tool[▁_ ]sep\s*[|｜]>\s*(?=\w) )(?P<name>.+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_LEADING = re.compile(r"^(?:<[|｜][^<>\n]{1,40}[|｜]>|<\|?/?\w+\|?>|\s|call:|tool_call>)+")
+_JUNK = re.compile(r"[<>\n\r({\[\\]|\s")
 _NUMBER = re.compile(r":\d+$")
 _SPACE = re.compile(r"::|__|[.:/]")

@@ -75,7 +75,7 @@ def read_pairs(text: str, at: int, begin: int, offer: Offer) -> Body | None:
                     break
                 key, place = opened["key"].strip(), opened.end()
             opener = _VALUE.match(text, space_end(text, place))
-            begin_value = opener.end() if opener else place
+            begin_value = opener.end() if opener else place + text.startswith("\n", place)
             ending = _find_value_end(text, begin_value, offer, tool)
             if ending is None:
                 return Body((Found(name, {}, at, len(text), "open"),), len(text))
@@ -151,7 +151,7 @@ def _scan(text: str, begin: int, offer: Offer, tool: str, known: set[str], neste
             line_start = _begins_line(text, begin, tag.start()) or text[begin : begin + 1] not in "\r\n"
             argument = offer.argument(tool, key) if tool else key
             taken = {offer.argument(tool, each) for each in known} if tool else known
-            if argument and argument not in taken and line_start:
+            if argument and argument not in taken and line_start and _PARAMETER.match(text, tag.start()):
                 missing = missing or _End(tag.start(), tag.start())
         elif _closes_all(text, tag.start()):
             missing = missing or _End(tag.start(), tag.start())
@@ -161,8 +161,8 @@ def _scan(text: str, begin: int, offer: Offer, tool: str, known: set[str], neste
 def _follows(text: str, at: int, offer: Offer, tool: str, known: set[str]) -> int:
     """How well the structure goes on behind a closing tag: 2 for certain, 1 perhaps, 0 not at all."""
     at = space_end(text, at)
-    if at == len(text) or JUNK.match(text, at) or CLOSER.match(text, at):
-        end = _END.match(text, at)
+    end = _END.match(text, at)
+    if end or at == len(text) or JUNK.match(text, at) or CLOSER.match(text, at):
         if not end:
             return 2
         after = space_end(text, end.end())
@@ -195,8 +195,11 @@ def _find_value_end(text: str, begin: int, offer: Offer, tool: str) -> _End | No
         after = space_end(text, tag.end())
         if tag[0].lower() == "</arg_value>":
             key = _KEY.match(text, after)
-            goes_on = key and (not tool or offer.argument(tool, key["key"]))
-            if goes_on or after == len(text) or any(each.match(text, after) for each in (CLOSER, OPENER, JUNK)):
+            if (
+                (key and _VALUE.match(text, space_end(text, key.end())))
+                or after == len(text)
+                or any(each.match(text, after) for each in (CLOSER, OPENER, JUNK))
+            ):
                 while double := _CLOSE_VALUE.match(text, after):
                     after = space_end(text, double.end())
                 return _End(tag.start(), after)
@@ -238,25 +241,20 @@ def _read_json(text: str, name: str, start: int, at: int) -> Body | None:
 
 
 def _trim(text: str) -> str:
-    """Without one line break at each end."""
-    for mark in ("\r\n", "\n"):
-        if text.startswith(mark):
-            text = text[len(mark) :]
-            break
-    for mark in ("\r\n", "\n"):
-        if text.endswith(mark):
-            return text[: -len(mark)]
-    return text
+    """Without one line break at each end; the same at both, for a value may end with a carriage return of its own."""
+    mark = "\r\n" if text.startswith("\r\n") else "\n"
+    return text.removeprefix(mark).removesuffix(mark)
 
 
 _NAMED = r"\s*(?:=|\s+name\s*=)\s*[\"']?(?P<{}>[^\s<>\"'=]{{1,120}})[\"']?"
 _PARAMETER = re.compile(
     rf"<{PREFIX}(?:parameter|param)" + _NAMED.format("name") + r"(?P<rest>[^<>\n]{0,80})(?:>|(?=\r?\n))", re.IGNORECASE
 )
-_CLOSE_PARAMETER = re.compile(rf"</{PREFIX}(?:parameter|param)\s*>", re.IGNORECASE)
-_END = re.compile(rf"</{PREFIX}(?:function|invoke)\s*>", re.IGNORECASE)
+_CLOSE_PARAMETER = re.compile(rf"</{PREFIX}(?:parameter|param)(?:\s*>|(?=[ \t]*\n))", re.IGNORECASE)
+_END = re.compile(rf"</{PREFIX}(?:function|invoke)(?:\s*>|(?=\s*(?:\n|\Z)))", re.IGNORECASE)
 _STRUCTURE = re.compile(
-    rf"(?P<close></{PREFIX}(?:parameter|param)\s*>)|(?P<end></{PREFIX}(?:function|invoke)\s*>)"
+    rf"(?P<close></{PREFIX}(?:parameter|param)(?:\s*>|(?=[ \t]*\n)))"
+    rf"|(?P<end></{PREFIX}(?:function|invoke)(?:\s*>|(?=\s*(?:\n|\Z))))"
     rf"|(?P<wrapper></{PREFIX}(?:tool_?calls?|function_?calls?)\s*>)"
     rf"|(?P<parameter><{PREFIX}(?:parameter|param)(?={_NAMED.format('key')}))"
     rf"|(?P<function><{PREFIX}(?:function|invoke)(?:=|\s+name\s*=)[^<>\n]{{1,200}}>)",
