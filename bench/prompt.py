@@ -12,10 +12,9 @@ from pathlib import Path
 
 from bench.table import Row, show
 
-from hearth.agent.assemble import make_toolbox
+from hearth.agent.equipment import make_toolbox
 from hearth.llm.profile import profile_for, worded
 from hearth.runtime.pretend import PretendEngine
-from hearth.sandbox.command import PlainShell
 from hearth.settings import ProfileSettings
 
 LIMIT = 5_500
@@ -64,7 +63,7 @@ def weigh_tier(tier: str) -> int:
     own = {"standard": ProfileSettings(tier=tier)}  # type: ignore[arg-type]  # one of its three words
     profile = profile_for("standard", own=own)
     with tempfile.TemporaryDirectory() as scratch:
-        specs = make_toolbox(profile.tools, Path(scratch), PlainShell(Path(scratch), {}), 1.0).specs
+        specs = make_toolbox(profile.tools, Path(scratch)).specs
     tools = [json.dumps(worded(spec, profile).to_wire()) for spec in specs]
     return round(len("\n".join([profile.system, *tools])) / CHARACTERS_A_TOKEN)
 

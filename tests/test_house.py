@@ -99,9 +99,9 @@ CONCRETE = {
     "hearth.runtime.foreign.ollama": ("runtime/engines.py",),
     "hearth.runtime.foreign.openai_server": ("runtime/engines.py",),
     "hearth.runtime.pretend*": ("runtime/pretend/*",),
-    # Tools: agent/assemble.py alone decides which there are. The pilot is trained on their very output.
+    # Tools: agent/equipment.py alone decides which there are. The pilot is trained on their very output.
     **{
-        f"hearth.tools.{name}": ("agent/assemble.py", "tools/*", "pilot/*")
+        f"hearth.tools.{name}": ("agent/equipment.py", "tools/*", "pilot/*")
         for name in (
             "apply_patch",
             "bash",

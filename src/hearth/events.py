@@ -2,8 +2,9 @@
 
 Order within a turn: ``SessionStarted`` first; then for each step any number of ``Progress``, ``Reasoning`` and
 ``Text``, at most one ``UsageReported``, then for each call a ``ToolCalled``, any number of ``CommandOutput``, and its
-``ToolReturned``; ``Failed`` only directly before ``Finished``; ``Finished`` is last and comes exactly once. ``Rewritten`` comes between steps. What
-was told as ``Text`` or ``Reasoning`` before a ``Progress`` in phase ``resample`` does not count: it is asked again.
+``ToolReturned``; ``Failed`` only directly before ``Finished``; ``Finished`` is last and comes exactly once.
+``Rewritten`` comes between steps. What was told as ``Text`` or ``Reasoning`` before a ``Progress`` in phase
+``resample`` does not count: it is asked again.
 """
 
 from __future__ import annotations

@@ -95,6 +95,12 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps in one turn."""
     bash_timeout_s: float = 120.0
     """Default limit for one command."""
+    undo: bool = True
+    """Whether the project is kept as it was before each turn that changes something."""
+    explore: bool = True
+    """Whether a sub-agent looks around before a large task in a large project."""
+    task_model: str = ""
+    """The model of sub-agents, a smaller one; empty takes the session's own."""
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

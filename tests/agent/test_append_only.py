@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.agent.approval import Gate
-from hearth.agent.assemble import make_toolbox
+from hearth.agent.equipment import make_toolbox
 from hearth.agent.frame import Frame
 from hearth.agent.session import Session
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript
@@ -21,7 +21,7 @@ from hearth.llm.answer import Failed, Truncated
 from hearth.llm.profile import PILOT, Profile, profile_for
 from hearth.llm.scripted import Line, ScriptedModel, Stall
 from hearth.messages import Message, ToolCall, Usage
-from hearth.sandbox.command import PlainShell
+from made_session import make_session
 
 STANDARD = profile_for("standard")
 TEXT = st.text(max_size=30)
@@ -68,15 +68,14 @@ async def play(profile: Profile, turns: Iterable[tuple[str, list[Line], Line, bo
     project = home / "project"
     project.mkdir()
     (project / "a.py").write_text("x = 1\n")
-    shell = PlainShell(project, {"PATH": "/usr/bin:/bin"})
-    toolbox = make_toolbox(profile.tools, project, shell, 5)
+    toolbox = make_toolbox(profile.tools, project)
     frame = Frame("s", str(project), "m", profile.name, profile.system, toolbox.specs, profile.sampling, 512)
     transcript: Transcript | None = None
     bodies: list[bytes] = []
     for prompt, answers, rest, in_call in turns:
         transcript = open_transcript(home, "s") if transcript else create_transcript(home, frame, datetime.now())
         model = ScriptedModel([*answers, rest])
-        session = Session(model, Gate(toolbox, "auto", None), transcript, max_steps=8)
+        session = make_session(model, Gate(toolbox, "auto", None), transcript)
         await play_turn(session, prompt, isinstance(rest, Stall), in_call)
         await session.close()
         bodies += model.bodies

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from hearth.agent.assemble import Start, endpoint_for, make_toolbox, open_session
+from hearth.agent.assemble import Start, open_session
+from hearth.agent.equipment import make_toolbox
+from hearth.agent.minds import endpoint_for
 from hearth.errors import HearthError, SettingsError, TranscriptError, Unavailable, UsageError, WorkspaceError
 from hearth.events import Finished, SessionStarted, ToolReturned
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.pretend import Answer, Call, PretendEngine, Script
-from hearth.sandbox.command import PlainShell
 from hearth.settings import Settings, load_settings
 
 
@@ -140,5 +141,5 @@ def test_the_endpoint_is_the_daemon_or_a_url(paths: Paths) -> None:
 
 
 def test_a_tool_that_is_no_more_is_left_out(project: Path) -> None:
-    toolbox = make_toolbox(["grep", "gone", "read"], project, PlainShell(project, {}), 5)
+    toolbox = make_toolbox(["grep", "gone", "read"], project)
     assert [spec.name for spec in toolbox.specs] == ["grep", "read"]

@@ -14,7 +14,6 @@ from hearth.agent.context import Context
 from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.loop import Turn, run_turn
-from hearth.agent.session import Trusting
 from hearth.agent.transcript import create_transcript
 from hearth.events import Event, Rewritten, UsageReported
 from hearth.llm.request import Request
@@ -22,6 +21,7 @@ from hearth.messages import Message, ToolCall, ToolSpec
 from hearth.tools.outputs import Outputs
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import longest_output
+from made_session import Trusting
 
 WINDOWS = (4_096, 8_192, 16_384, 65_536, 200_000)
 STEPS = 120

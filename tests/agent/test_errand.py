@@ -38,7 +38,7 @@ def errands(lines: Sequence[Line], project: Path, heard: list[Event]) -> tuple[E
 
     model = ScriptedModel(lines)
     frame = Frame("s1", str(project), "m", "standard", "the session's own text", (), {"temperature": 0.5}, 64)
-    return Errands(model, frame, equip, project.parent / "tasks", 8192, heard.append), model
+    return Errands(model, frame, equip, project.parent / "tasks", heard.append, window=lambda: 8192), model
 
 
 def finished(summary: str, *findings: str) -> Line:

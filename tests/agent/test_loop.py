@@ -10,7 +10,6 @@ from hearth.agent import loop
 from hearth.agent.context import Context
 from hearth.agent.frame import Frame
 from hearth.agent.loop import CUT_NOTE, INTERRUPTED, MOST_CUTS, NOT_RUN, Turn, run_turn
-from hearth.agent.session import Trusting
 from hearth.agent.transcript import Transcript, create_transcript
 from hearth.events import Event, Progress, Text, ToolCalled, ToolReturned, UsageReported
 from hearth.llm.answer import Failed, ModelEvent, PrefillProgress, Truncated, Waiting
@@ -18,6 +17,7 @@ from hearth.llm.request import Request
 from hearth.llm.scripted import Line, ScriptedModel, Stall, call, say
 from hearth.messages import Message, ToolCall, Usage
 from hearth.tools.tool import ToolResult
+from made_session import Trusting
 
 
 class Desk:

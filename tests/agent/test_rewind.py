@@ -13,7 +13,7 @@ import pytest
 
 from hearth.agent.frame import Frame
 from hearth.agent.replay import Intent
-from hearth.agent.rewind import CHANGED_SINCE, Rewound, Watch, finish, open_snapshots, redo, undo
+from hearth.agent.rewind import CHANGED_SINCE, Rewound, TurnSnapshots, finish, open_snapshots, redo, undo
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript
 from hearth.errors import StateError, TranscriptError, UsageError
 from hearth.messages import Message
@@ -38,7 +38,7 @@ class Played:
 
     def turn(self, do: Callable[[Path], object] | None = None, killed: bool = False) -> None:
         """One turn that does this to the project; a killed one has no end."""
-        watch = Watch(self.transcript, self.snapshots, pytest.fail)
+        watch = TurnSnapshots(self.transcript, self.snapshots, pytest.fail)
         self.transcript.begin_turn(f"turn {len(self.trees)}")
         asyncio.run(watch.before_call("bash" if do else "read"))
         if do:
@@ -200,7 +200,7 @@ def test_a_turn_goes_on_when_no_snapshot_can_be_taken(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the store should be")
     played = Played(tmp_path)
     told: list[str] = []
-    watch = Watch(played.transcript, played.snapshots, told.append)
+    watch = TurnSnapshots(played.transcript, played.snapshots, told.append)
     for _ in range(2):
         played.transcript.begin_turn("go")
         asyncio.run(watch.before_call("bash"))

@@ -15,6 +15,7 @@ from hearth.llm.answer import Failed as ModelFailed
 from hearth.llm.scripted import Line, ScriptedModel, Stall, call, say
 from hearth.messages import ToolCall
 from hearth.tools.tool import ToolResult
+from made_session import make_session as assemble_session
 
 
 class Desk:
@@ -34,7 +35,7 @@ class Desk:
 def make_session(folder: Path, lines: Sequence[Line], session: str = "s1") -> Session:
     frame = Frame(session, str(folder), "m", "standard", "be good", (), {}, 64)
     transcript = create_transcript(folder, frame, datetime.now())
-    return Session(ScriptedModel(lines), Gate(Desk(), "auto", None), transcript, max_steps=5, context_length=4096)
+    return assemble_session(ScriptedModel(lines), Gate(Desk(), "auto", None), transcript, max_steps=5, window=4096)
 
 
 async def collect(session: Session, prompt: str = "go") -> list[Event]:
@@ -74,7 +75,7 @@ async def test_what_was_said_is_told_before_a_call_runs(tmp_path: Path) -> None:
     frame = Frame("s1", str(tmp_path), "m", "standard", "be good", (), {}, 64)
     transcript = create_transcript(tmp_path, frame, datetime.now())
     model = ScriptedModel([call("a.py", "{}"), call("b.py", "{}"), say("done")])
-    session = Session(model, Gate(Desk(), "ask", ask), transcript, max_steps=5)
+    session = assemble_session(model, Gate(Desk(), "ask", ask), transcript, max_steps=5)
     async for event in session.turn("go"):
         told.append(event)
     assert told[-1] == Finished("completed", "done", 3, ("a.py", "b.py"), "s1")

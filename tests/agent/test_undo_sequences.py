@@ -13,7 +13,7 @@ import pytest
 from random_turns import change, make_template, run
 
 from hearth.agent.frame import Frame
-from hearth.agent.rewind import Watch, redo, undo
+from hearth.agent.rewind import TurnSnapshots, redo, undo
 from hearth.agent.transcript import Transcript, create_transcript
 from hearth.messages import Message
 from hearth.workspace.snapshots import Snapshots
@@ -54,7 +54,7 @@ def play(transcript: Transcript, snapshots: Snapshots, root: Path, dice: random.
         transcript.end_turn("completed", "")
 
     told: list[str] = []
-    watch = Watch(transcript, snapshots, told.append)
+    watch = TurnSnapshots(transcript, snapshots, told.append)
     asyncio.run(turn())
     assert not told
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hearth.agent.frame import Frame
-from hearth.agent.rewind import Watch, open_snapshots
+from hearth.agent.rewind import TurnSnapshots, open_snapshots
 from hearth.agent.transcript import create_transcript, open_transcript
 from hearth.cli.main import main
 from hearth.messages import Message, ToolCall
@@ -42,7 +42,7 @@ def play(paths: Paths, project: Path, session: str, *prompts: str) -> None:
     transcript = create_transcript(paths.sessions, frame, datetime(2026, 11, 23, 4, 15))
     for number, prompt in enumerate(prompts):
         transcript.begin_turn(prompt)
-        watch = Watch(transcript, open_snapshots(paths, project), pytest.fail)
+        watch = TurnSnapshots(transcript, open_snapshots(paths, project), pytest.fail)
         asyncio.run(watch.before_call("bash"))
         call = ToolCall("c", "bash", "{}")
         transcript.add(Message("assistant", "", (call,)))

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from hearth.agent.assemble import make_toolbox
+from hearth.agent.equipment import make_toolbox
 from hearth.llm.dialects.text.render import describe_tools
 from hearth.llm.families import knowledge
 from hearth.llm.profile import Profile, profile_for, worded
-from hearth.sandbox.command import PlainShell
 from hearth.settings import ProfileSettings
 
 MOST = {"minimal": 350, "standard": 1200, "full": 2500}
@@ -43,7 +42,7 @@ def weigh(text: str) -> int:
 
 def prompt(profile: Profile, folder: Path) -> str:
     """System text and tools as Qwen's template writes them, the longest form in use; as text in our own."""
-    specs = make_toolbox(profile.tools, folder, PlainShell(folder, {}), 120.0).specs
+    specs = make_toolbox(profile.tools, folder).specs
     if profile.dialect == "text":
         return "\n".join([profile.system, describe_tools([worded(spec, profile) for spec in specs], "edit")])
     return "\n".join([profile.system, *(json.dumps(worded(spec, profile).to_wire()) for spec in specs)])

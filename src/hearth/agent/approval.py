@@ -13,8 +13,11 @@ Mode = Literal["plan", "ask", "auto"]
 Ask = Callable[[ToolCall, str], Awaitable[bool]]
 """Asks a person whether a call may run; gets the call and its label."""
 
-LOOKING = frozenset({"read", "grep", "glob"})
-"""Tools that change nothing."""
+LOOKING = frozenset({"read", "grep", "glob", "todo", "task", "report", "output", "kill"})
+"""Tools that change nothing in the project. What a sub-agent does is asked about call by call; ``kill`` ends only what
+was allowed to start."""
+PLANNING = frozenset({"read", "grep", "glob", "todo", "task"})
+"""Those that a session in plan mode is told of."""
 
 
 def decide(mode: Mode, tool: str) -> Literal["allow", "ask", "deny"]:

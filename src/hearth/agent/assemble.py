@@ -1,16 +1,30 @@
-"""Put a session together: the only file of the agent half that names the concrete classes."""
+"""Put a session together: with ``equipment`` the only file of the agent half that names the concrete classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from hearth.agent.approval import LOOKING, Ask, Gate, Mode
+from hearth.agent.approval import PLANNING, Ask, Gate, Mode
+from hearth.agent.channel import Channel
+from hearth.agent.context import Context
+from hearth.agent.equipment import Equipment, make_toolbox
+from hearth.agent.errand import Errands
 from hearth.agent.facts import system_text
+from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
+from hearth.agent.guard.digests import Digests
+from hearth.agent.guard.watch import Watch
+from hearth.agent.loop import Tools
+from hearth.agent.minds import Minds
+from hearth.agent.prompting import Prompting
+from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots
 from hearth.agent.session import Session
+from hearth.agent.skills import find_skills, outside
 from hearth.agent.transcript import (
     Transcript,
     create_transcript,
@@ -18,30 +32,20 @@ from hearth.agent.transcript import (
     new_session_id,
     open_transcript,
 )
-from hearth.errors import HearthError, SettingsError, UsageError, WorkspaceError
-from hearth.llm.client import ChatClient, Endpoint
-from hearth.llm.profile import PILOT, profile_for
+from hearth.errors import HearthError, StateError, UsageError, WorkspaceError
+from hearth.events import Progress
+from hearth.llm.profile import PILOT, worded
+from hearth.messages import ToolSpec
 from hearth.paths import Paths
-from hearth.sandbox.command import PlainShell, Shell
+from hearth.sandbox.commands import Commands
 from hearth.settings import Settings
-from hearth.tools.apply_patch import ApplyPatch
-from hearth.tools.bash import Bash
-from hearth.tools.edit import Edit
-from hearth.tools.glob import Glob
-from hearth.tools.grep import Grep
-from hearth.tools.hashline import Hashline
-from hearth.tools.multi_edit import MultiEdit
-from hearth.tools.read import Margin, Read
-from hearth.tools.replace_lines import ReplaceLines
-from hearth.tools.replace_symbol import ReplaceSymbol
-from hearth.tools.search_replace import SearchReplace
-from hearth.tools.telling import Report
-from hearth.tools.toolbox import Toolbox
-from hearth.tools.write import Write
-from hearth.workspace import syntax
-from hearth.workspace.editor import Editor
+from hearth.tools.outputs import Outputs
+from hearth.tools.report import ReportTool
+from hearth.tools.task import Kind
+from hearth.tools.truncate import longest_output
 from hearth.workspace.files import Workspace
-from hearth.workspace.sight import Sight
+from hearth.workspace.repomap import RepoMap
+from hearth.workspace.snapshots import Snapshots
 
 WITHHELD = frozenset({"HEARTH_API_KEY"})
 """Environment variables that commands of the model do not get."""
@@ -68,70 +72,22 @@ async def open_session(
     folder or model, TranscriptError, Unavailable when nobody answers.
     """
     transcript = _open_old(paths, settings, start)
-    client = ChatClient(endpoint_for(paths, settings))
     try:
-        models = await client.list_models()
+        minds = Minds(paths, settings)
+        await minds.look()
         directory = Path(transcript.frame.directory) if transcript else _folder(start.directory)
         passed = {name: value for name, value in environment.items() if name not in WITHHELD}
-        shell = PlainShell(directory, passed)
+        commands = Commands(directory, passed)
+        snapshots = _open_snapshots(paths, settings, directory)
         if transcript is None:
-            model = _choose_model(settings, models)
-            transcript = await _create(paths, settings, directory, shell, model, start.mode)
-        report: Report = "terse" if transcript.frame.profile == PILOT.name else "full"
-        names = [tool.name for tool in transcript.frame.tools]
-        toolbox = make_toolbox(names, directory, shell, settings.agent.bash_timeout_s, report)
-        return Session(
-            client,
-            Gate(toolbox, start.mode, ask),
-            transcript,
-            max_steps=settings.agent.max_steps,
-            context_length=models.get(transcript.frame.model, 0),
-        )
+            transcript = await _create(paths, settings, minds, directory, commands, start.mode)
+        else:
+            await asyncio.to_thread(finish, transcript, snapshots)
+        return await _assemble(paths, settings, minds, transcript, commands, snapshots, start.mode, ask)
     except BaseException:
         if transcript:
             transcript.close()
         raise
-
-
-def endpoint_for(paths: Paths, settings: Settings) -> Endpoint:
-    """Where the model answers. Raises SettingsError for a URL that is none."""
-    url = settings.gateway.url
-    if not url:
-        return Endpoint(socket=paths.socket)
-    if not url.startswith(("http://", "https://")):
-        origin = settings.origin.get("gateway.url", "settings")
-        raise SettingsError(f"{url!r} from {origin} is no HTTP address", "give one such as http://127.0.0.1:8888")
-    return Endpoint(url=url, api_key=settings.gateway.api_key)
-
-
-def make_toolbox(
-    names: Sequence[str], directory: Path, shell: Shell, bash_timeout_s: float, report: Report = "full"
-) -> Toolbox:
-    """The named tools in this order; a name that this version does not know is left out.
-
-    ``report`` is how ``edit`` tells what it did: tersely to the pilot, which was trained on those words.
-    """
-    workspace, sight = Workspace(directory), Sight()
-    editor = Editor(workspace, sight, syntax)
-    margin: Margin = "anchors" if "hashline" in names else "numbers" if "replace_lines" in names else "none"
-    tools = {
-        tool.name: tool
-        for tool in (
-            Read(workspace, sight, margin),
-            Write(editor),
-            Edit(editor, report),
-            MultiEdit(editor),
-            SearchReplace(editor),
-            ApplyPatch(editor),
-            ReplaceLines(editor),
-            ReplaceSymbol(editor),
-            Hashline(editor),
-            Bash(shell, bash_timeout_s),
-            Grep(workspace),
-            Glob(workspace),
-        )
-    }
-    return Toolbox([tools[name] for name in names if name in tools])
 
 
 def _open_old(paths: Paths, settings: Settings, start: Start) -> Transcript | None:
@@ -165,28 +121,144 @@ def _folder(given: Path | None) -> Path:
     return given.resolve()
 
 
-def _choose_model(settings: Settings, models: Mapping[str, int]) -> str:
-    """The wished model; at another endpoint, when the owner wished for none, the first that it lists."""
-    if "model" in settings.origin or not settings.gateway.url or settings.model in models:
-        return settings.model
-    return next(iter(models), settings.model)
+def _open_snapshots(paths: Paths, settings: Settings, directory: Path) -> Snapshots | None:
+    if not settings.agent.undo:
+        return None
+    try:
+        return open_snapshots(paths, directory)
+    except StateError:
+        return None  # the doctor says what is wrong with the folder; the session goes on without undo
+
+
+async def _frame_of_subagents(settings: Settings, minds: Minds, frame: Frame) -> Frame:
+    """What sub-agents speak with: the session's model, or the smaller one that the owner named."""
+    model = settings.agent.task_model
+    if not model or model == frame.model:
+        return frame
+    profile = await minds.profile(model)
+    manner = replace(profile, system="", tools=())
+    return replace(
+        frame,
+        model=model,
+        profile=profile.name,
+        sampling=profile.sampling,
+        max_tokens=profile.max_tokens,
+        manner=manner,
+    )
+
+
+def _equip_subagent(
+    equipment: Equipment, turns: TurnSnapshots, mode: Mode, ask: Ask | None, kind: Kind
+) -> tuple[Tools, tuple[ToolSpec, ...], ReportTool]:
+    toolbox, report = equipment.subagent(kind)
+    return Gate(KeptTools(toolbox, turns), mode, ask), toolbox.specs, report
+
+
+def _look(workspace: Workspace, path: str) -> str | None:
+    try:
+        return workspace.read_text(path)
+    except WorkspaceError:
+        return None
 
 
 async def _create(
-    paths: Paths, settings: Settings, directory: Path, shell: Shell, model: str, mode: Mode
+    paths: Paths, settings: Settings, minds: Minds, directory: Path, commands: Commands, mode: Mode
 ) -> Transcript:
-    profile = profile_for(model)
-    names = [name for name in profile.tools if mode != "plan" or name in LOOKING]
+    model = minds.choose()
+    profile = await minds.profile(model)
+    names = [name for name in profile.tools if mode != "plan" or name in PLANNING]
     now = datetime.now().astimezone()
+    window = minds.window(model)
+    toolbox = make_toolbox(names, directory)
     frame = Frame(
         session=new_session_id(now),
         directory=str(directory),
         model=model,
         profile=profile.name,
-        system=await system_text(profile, directory, shell, now.date()),
-        tools=make_toolbox(names, directory, shell, settings.agent.bash_timeout_s).specs,
+        system=await system_text(profile, directory, commands.shell, now.date(), paths.config, window),
+        tools=tuple(worded(spec, profile) for spec in toolbox.specs),
         sampling=profile.sampling,
         max_tokens=profile.max_tokens,
+        manner=replace(profile, system="", tools=()),
     )
     paths.ensure()
     return create_transcript(paths.sessions, frame, now)
+
+
+async def _assemble(
+    paths: Paths,
+    settings: Settings,
+    minds: Minds,
+    transcript: Transcript,
+    commands: Commands,
+    snapshots: Snapshots | None,
+    mode: Mode,
+    ask: Ask | None,
+) -> Session:
+    frame, channel = transcript.frame, Channel()
+    outputs = Outputs(paths.sessions / f"{frame.session}.outputs", longest_output(minds.window(frame.model)))
+    equipment = _equip(paths, settings, transcript, commands, outputs)
+    context = Context(
+        transcript,
+        minds.speak(frame.manner),
+        channel.emit,
+        window=minds.window(frame.model),
+        profile=frame.manner,
+        keep=outputs.keep,
+        look=partial(_look, equipment.workspace),
+    )
+    turns = TurnSnapshots(transcript, snapshots, lambda text: channel.emit(Progress("starting", note=text)))
+    helped = await _frame_of_subagents(settings, minds, frame)
+    errands = Errands(
+        minds.mend(helped.manner),
+        helped,
+        partial(_equip_subagent, equipment, turns, mode, ask),
+        paths.sessions / "tasks",
+        channel.emit,
+        window=lambda: context.window,
+        look=partial(_look, equipment.workspace),
+    )
+    toolbox = equipment.toolbox([tool.name for tool in frame.tools], errands.run)
+
+    def watch(tools: Tools, task: str) -> Watch:
+        digests = Digests(Path(frame.directory))
+        return Watch(tools, context, task, digests, turns.roll_back, may_change=mode != "plan")
+
+    return Session(
+        FittedModel(minds.mend(frame.manner), context, partial(minds.ask_window, frame.model)),
+        Gate(KeptTools(toolbox, turns), mode, ask),
+        transcript,
+        context,
+        _prompt(paths, settings, minds, frame, equipment.workspace, errands),
+        watch,
+        channel=channel,
+        outlet=commands.outlet,
+        snapshots=turns,
+        end=commands.close,
+        max_steps=settings.agent.max_steps,
+    )
+
+
+def _equip(paths: Paths, settings: Settings, transcript: Transcript, commands: Commands, outputs: Outputs) -> Equipment:
+    frame = transcript.frame
+    directory = Path(frame.directory)
+    plain = frame.profile == PILOT.name
+    return Equipment(
+        directory,
+        commands.shell,
+        settings.agent.bash_timeout_s,
+        background=commands.background,
+        outputs=outputs,
+        skills={} if plain else outside(find_skills(directory, paths.config)),
+        said=transcript.messages,
+        telling="terse" if plain else "full",
+    )
+
+
+def _prompt(
+    paths: Paths, settings: Settings, minds: Minds, frame: Frame, workspace: Workspace, errands: Errands
+) -> Prompting:
+    if frame.profile == PILOT.name:
+        return Prompting(workspace)
+    draw = RepoMap(workspace, paths.cache / "repomap").draw
+    return Prompting(workspace, draw, errands.run if settings.agent.explore else None, sees=minds.sees(frame.model))

@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from hearth import events
-from hearth.agent.context import Context
+from hearth.agent.compaction import Look
+from hearth.agent.context import Context, see_nothing
+from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.loop import Emit, Tools, Turn, run_turn
 from hearth.agent.transcript import create_transcript
@@ -49,8 +51,19 @@ Equip = Callable[[Kind], tuple[Tools, tuple[ToolSpec, ...], ReportTool]]
 class Errands:
     """Runs sub-agents for one session, one after the other as they are asked for."""
 
-    def __init__(self, model: Model, parent: Frame, equip: Equip, folder: Path, window: int, emit: Emit) -> None:
-        """``folder`` keeps their transcripts; ``window`` is the model's, in tokens; ``emit`` hears what they do.
+    def __init__(
+        self,
+        model: Model,
+        parent: Frame,
+        equip: Equip,
+        folder: Path,
+        emit: Emit,
+        *,
+        window: Callable[[], int] = lambda: 0,
+        look: Look = see_nothing,
+    ) -> None:
+        """``folder`` keeps their transcripts; ``emit`` hears what they do; ``window`` is the model's in tokens, 0 where
+        nobody knows it; ``look`` sees the project.
 
         The model may be a smaller one than the session's: ``parent`` names it.
         """
@@ -58,8 +71,9 @@ class Errands:
         self._parent = parent
         self._equip = equip
         self._folder = folder
-        self._window = min(window or LARGEST_WINDOW, LARGEST_WINDOW)
         self._emit = emit
+        self._window = window
+        self._look = look
 
     async def run(self, goal: str, kind: Kind) -> Report:
         """Run one to its end. Never raises for what it did; cancelled, it ends the model's stream and its commands."""
@@ -89,10 +103,11 @@ class Errands:
         try:
             transcript.begin_turn(goal)
             most = MOST_STEPS[kind]
-            history = Context(transcript)
-            told = _Told(kind, most, turn, self._emit)
-            hurried = _Hurried(tools, most, turn)
-            await run_turn(self._model, hurried, history, _Reported(report), told.hear, most, turn)
+            hear = _Told(kind, most, turn, self._emit).hear
+            window = min(self._window() or LARGEST_WINDOW, LARGEST_WINDOW)
+            history = Context(transcript, self._model, hear, window=window, profile=frame.manner, look=self._look)
+            model, hurried = FittedModel(self._model, history), _Hurried(tools, most, turn)
+            await run_turn(model, hurried, history, _Reported(report), hear, most, turn)
             transcript.end_turn(turn.status, "")
         finally:
             transcript.close()

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hearth.agent.approval import LOOKING
+from hearth.agent.loop import Tools
 from hearth.agent.replay import Intent, PastTurn, Step
 from hearth.agent.transcript import Transcript
 from hearth.errors import StateError, UsageError
+from hearth.messages import ToolCall
 from hearth.paths import Paths
+from hearth.tools.tool import ToolResult
 from hearth.workspace.snapshots import Prepared, Restored, Snapshots, store_for
 
 CHANGED_SINCE = "changed since"
@@ -47,7 +50,7 @@ def open_snapshots(paths: Paths, directory: Path, leave: Iterable[str] = ()) -> 
     return Snapshots(directory, store_for(snapshot_folder(paths), directory), [*ours, *leave])
 
 
-class Watch:
+class TurnSnapshots:
     """Takes the two snapshots of each turn: before its first call that may change something, and when it is over. A
     turn that only looks costs nothing. When they cannot be taken the turn goes on without; ``warn`` is told once."""
 
@@ -55,23 +58,35 @@ class Watch:
         self._transcript = transcript
         self._snapshots = snapshots
         self._warn = warn
-        self._begun = False
+        self._began = ""
 
     async def before_call(self, tool: str) -> None:
         """Call it before each call of a tool, whoever allows it. Returns when the snapshot is on the disk."""
-        if self._begun or tool in LOOKING:
+        if self._began or tool in LOOKING:
             return
         if name := await self._capture():
             self._transcript.add_snapshot("begin", name)
-            self._begun = True
+            self._began = name
 
     async def end(self) -> None:
         """Call it when the turn is over, also one that failed or was interrupted, before its end is noted."""
-        if not self._begun:
+        if not self._began:
             return
-        self._begun = False
+        self._began = ""
         if name := await self._capture():
             self._transcript.add_snapshot("end", name)
+
+    async def roll_back(self) -> bool:
+        """Put the files back to how they were when the turn began; whether that could be done."""
+        if self._snapshots is None or not self._began:
+            return False
+        try:
+            now = await asyncio.to_thread(self._snapshots.capture)
+            await asyncio.to_thread(self._snapshots.restore, now, self._began, force=True)
+        except StateError as error:
+            self._warn(f"the files could not be put back: {error}")
+            return False
+        return True
 
     async def _capture(self) -> str:
         if self._snapshots is None:
@@ -82,6 +97,23 @@ class Watch:
             self._snapshots = None
             self._warn(f"what this session changes cannot be undone: {error}")
             return ""
+
+
+class KeptTools:
+    """Tools before which the project is kept as it is."""
+
+    def __init__(self, tools: Tools, snapshots: TurnSnapshots) -> None:
+        self._tools = tools
+        self._snapshots = snapshots
+
+    def label(self, call: ToolCall) -> str:
+        """The call in a few words for a person."""
+        return self._tools.label(call)
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run it when the snapshot is on the disk."""
+        await self._snapshots.before_call(call.name)
+        return await self._tools.run(call)
 
 
 def undo(

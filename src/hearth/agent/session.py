@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 
 from hearth.agent.approval import Gate
+from hearth.agent.channel import Channel
 from hearth.agent.context import Context
-from hearth.agent.loop import Emit, Turn, run_turn
+from hearth.agent.guard.watch import Watch
+from hearth.agent.loop import Tools, Turn, run_turn
+from hearth.agent.prompting import Prompting
+from hearth.agent.rewind import TurnSnapshots
 from hearth.agent.transcript import Transcript
 from hearth.errors import HearthError
-from hearth.events import Event, Failed, Finished, SessionStarted
+from hearth.events import CommandOutput, Event, Failed, Finished, Progress, SessionStarted
 from hearth.llm.answer import Model
 from hearth.messages import Message, ToolCall
+from hearth.sandbox.voice import Outlet
 from hearth.tools.tool import ToolResult
 
 log = logging.getLogger(__name__)
+MakeWatch = Callable[[Tools, str], Watch]
+"""A watch over one turn: the tools that it stands before, and what was asked."""
 
 
 class Session:
@@ -27,15 +35,29 @@ class Session:
         model: Model,
         gate: Gate,
         transcript: Transcript,
+        context: Context,
+        prompting: Prompting,
+        watch: MakeWatch,
         *,
+        channel: Channel,
+        outlet: Outlet,
+        snapshots: TurnSnapshots,
+        end: Callable[[], Awaitable[None]],
         max_steps: int,
-        context_length: int = 0,
     ) -> None:
+        """``channel`` and ``outlet`` bring what the parts and the commands say to the listener of a turn; ``end`` ends
+        what the session has running."""
         self._model = model
         self._gate = gate
         self._transcript = transcript
+        self._context = context
+        self._prompting = prompting
+        self._watch = watch
+        self._channel = channel
+        self._outlet = outlet
+        self._snapshots = snapshots
+        self._end_all = end
         self._max_steps = max_steps
-        self._context_length = context_length
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -72,20 +94,24 @@ class Session:
             self._task.cancel()
 
     async def close(self) -> None:
-        """Let go of the transcript."""
-        self._transcript.close()
+        """End what runs in the background, and let go of the transcript."""
+        try:
+            await self._end_all()
+        finally:
+            self._transcript.close()
 
     async def _run(self, prompt: str, queue: asyncio.Queue[Event]) -> None:
-        turn = Turn()
-        emit = queue.put_nowait
+        turn, tools, begun = Turn(), _Told(self._gate, queue), False
+        emit = self._channel.listener = queue.put_nowait
+        self._outlet.listener = lambda text: emit(CommandOutput(tools.current, text))
         frame = self._transcript.frame
-        emit(
-            SessionStarted(frame.session, frame.model, frame.directory, self._context_length, self._transcript.resumed)
-        )
+        window = self._context.window
+        emit(SessionStarted(frame.session, frame.model, frame.directory, window, self._transcript.resumed))
         try:
-            self._transcript.begin_turn(prompt)
-            context, tools = Context(self._transcript), _Told(self._gate, queue)
-            await run_turn(self._model, tools, context, Trusting(), emit, self._max_steps, turn)
+            await self._begin(prompt)
+            begun = True
+            watch = self._watch(tools, prompt)
+            await run_turn(self._model, watch, self._context, watch, emit, self._max_steps, turn)
         except asyncio.CancelledError:
             turn.failure = Failed("agent", "interrupted", "go on with: hearth run -c 'go on'", 130, turn.text)
         except HearthError as error:
@@ -94,11 +120,25 @@ class Session:
             log.exception("the turn failed")
             what = f"an error in hearth itself: {type(error).__name__}: {error}"
             turn.failure = Failed("agent", what, "report it with the output of HEARTH_DEBUG=1", 1, turn.text)
-        self._end(turn, emit)
+        self._outlet.listener = None
+        await self._end(turn, begun)
+        self._channel.listener = None
 
-    def _end(self, turn: Turn, emit: Emit) -> None:
+    async def _begin(self, prompt: str) -> None:
+        first = not self._transcript.resumed
+        sent = await self._prompting.write(prompt, window=self._context.window, first=first)
+        for note in sent.notes:
+            self._channel.emit(Progress("starting", note=note))
+        self._transcript.begin_turn(prompt, Message("user", sent.text, images=sent.images))
+
+    async def _end(self, turn: Turn, begun: bool) -> None:
+        emit = self._channel.emit
         try:
-            self._transcript.end_turn(turn.status, turn.text if turn.status == "failed" else "")
+            # Interrupted once more while the project is looked at: then its end is not known, and undo says so.
+            with suppress(asyncio.CancelledError):
+                await self._snapshots.end()
+            if begun:
+                self._transcript.end_turn(turn.status, turn.text if turn.status == "failed" else "")
         except HearthError as error:
             turn.failure = turn.failure or Failed("agent", error.what, error.fix, error.exit_code)
         if turn.failure:
@@ -106,29 +146,19 @@ class Session:
         emit(Finished(turn.status, turn.text, turn.steps, tuple(turn.changed), self.id))
 
 
-class Trusting:
-    """A guard that lets everything pass."""
-
-    def rest(self, message: Message) -> str:
-        """Every rest counts."""
-        return ""
-
-    async def look(self) -> str:
-        """The turn goes on."""
-        return ""
-
-
 class _Told:
     """Tools that run only when the listener has been told of all that came before: a person is asked about a call
-    that is on the screen, and sees what runs while it runs."""
+    that is on the screen, and sees what runs while it runs. ``current`` is the id of the call that runs."""
 
     def __init__(self, gate: Gate, queue: asyncio.Queue[Event]) -> None:
         self._gate = gate
         self._queue = queue
+        self.current = ""
 
     def label(self, call: ToolCall) -> str:
         return self._gate.label(call)
 
     async def run(self, call: ToolCall) -> ToolResult:
+        self.current = call.id
         await self._queue.join()
         return await self._gate.run(call)

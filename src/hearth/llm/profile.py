@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,7 +81,7 @@ class Profile:
     names: dict[str, str] = field(default_factory=dict)
     parallel: bool = True
     thinking: int = 0
-    effort: str = ""
+    effort: Literal["", "low", "medium", "high"] = ""
     work: float = 0.35
     mask: float = 0.6
     compact: float = 0.75

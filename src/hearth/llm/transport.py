@@ -66,8 +66,13 @@ class _ListedMeta(msgspec.Struct):
     n_ctx: int | None = None
 
 
+class _Architecture(msgspec.Struct):
+    input_modalities: list[str] = []
+
+
 class _Listed(msgspec.Struct):
     id: str
+    architecture: _Architecture | None = None
     owned_by: str | None = None
     context_length: int | None = None
     max_model_len: int | None = None
@@ -101,6 +106,7 @@ class Transport:
         self._endpoint = endpoint
         self._silence_s = silence_s
         self._extras: dict[str, Any] = OWN_EXTRAS if endpoint.socket else {}
+        self._seeing: frozenset[str] = frozenset()
 
     @property
     def extras(self) -> Mapping[str, Any]:
@@ -134,7 +140,13 @@ class Transport:
             return {}
         if any(entry.owned_by in ("hearth", "llamacpp") for entry in listed):
             self._extras = OWN_EXTRAS
+        shown = ((entry.id, entry.architecture.input_modalities if entry.architecture else []) for entry in listed)
+        self._seeing = frozenset(name for name, modalities in shown if "image" in modalities)
         return {entry.id: entry.context for entry in listed}
+
+    def sees(self, name: str) -> bool:
+        """Whether the list said that this model takes images, as llama-server's does."""
+        return name in self._seeing
 
     async def template_of(self, name: str) -> str:
         """What a hearth shows of a model's chat template: its markers, one a line, for ``profile_for``. Empty where

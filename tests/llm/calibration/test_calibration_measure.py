@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from able_models import AbleModel
-from hearth.agent.assemble import make_toolbox
+from hearth.agent.equipment import make_toolbox
 from hearth.errors import EngineFailed, UsageError
 from hearth.llm.answer import Failed
 from hearth.llm.calibration.editing import FORMS, TEXT_FORMS
@@ -19,7 +19,6 @@ from hearth.llm.calibration.record import Calibration, verdict
 from hearth.llm.families import EditFormat
 from hearth.llm.profile import profile_for
 from hearth.llm.scripted import ScriptedModel, Stall, say
-from hearth.sandbox.command import PlainShell
 from hearth.settings import ProfileSettings
 from hearth.tools.toolbox import Toolbox
 
@@ -27,7 +26,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def bench(folder: Path, tool: str) -> Toolbox:
-    return make_toolbox(("read", tool), folder, PlainShell(folder, {}), 10.0)
+    return make_toolbox(("read", tool), folder)
 
 
 async def find(model: AbleModel, own: EditFormat = "replace", limit_s: float = 600.0) -> Calibration:

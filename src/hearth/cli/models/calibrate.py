@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from hearth.agent.assemble import endpoint_for, make_toolbox
+from hearth.agent.equipment import make_toolbox
+from hearth.agent.minds import endpoint_for
 from hearth.cli.models.address import find_elsewhere
 from hearth.cli.models.elsewhere import resolve
 from hearth.cli.models.text import table
@@ -27,13 +28,9 @@ from hearth.llm.families import Dialect
 from hearth.llm.profile import PILOT, profile_for
 from hearth.ops.daemon import ensure_daemon
 from hearth.paths import Paths
-from hearth.sandbox.command import PlainShell
 from hearth.settings import Settings, load_settings
 from hearth.tools.toolbox import Toolbox
 from hearth.weights.store import Store
-
-COMMAND_LIMIT_S = 10.0
-"""For the shell that no form of edits needs."""
 
 
 def run(args: argparse.Namespace, paths: Paths, environment: Mapping[str, str]) -> int:
@@ -75,7 +72,7 @@ async def _measure(
 
 
 def _tools(folder: Path, tool: str) -> Toolbox:
-    return make_toolbox(("read", tool), folder, PlainShell(folder, {}), COMMAND_LIMIT_S)
+    return make_toolbox(("read", tool), folder)
 
 
 def _rows(found: Calibration) -> list[tuple[str, str]]:

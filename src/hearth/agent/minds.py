@@ -1,0 +1,89 @@
+"""The models that a session may speak with: which there are, what is known of them, in which dialect each is asked."""
+
+from __future__ import annotations
+
+from hearth.errors import SettingsError
+from hearth.llm.answer import Model
+from hearth.llm.calibration.record import measured
+from hearth.llm.client import ChatClient, Endpoint
+from hearth.llm.cut import Shears
+from hearth.llm.dialects.harmony.client import HarmonyClient
+from hearth.llm.dialects.harmony.form import Form
+from hearth.llm.dialects.text.model import TextDialect
+from hearth.llm.profile import PILOT, Profile, profile_for
+from hearth.llm.repaired import RepairedModel
+from hearth.paths import Paths
+from hearth.settings import Settings
+
+
+class Minds:
+    """The models behind one endpoint, and how each is spoken to."""
+
+    def __init__(self, paths: Paths, settings: Settings) -> None:
+        """Raises SettingsError for an endpoint that is none."""
+        self._paths = paths
+        self._settings = settings
+        self._client = ChatClient(endpoint_for(paths, settings))
+        self._windows: dict[str, int] = {}
+
+    async def look(self) -> None:
+        """Find out which models there are. Raises Unavailable or Denied."""
+        self._windows = await self._client.list_models()
+
+    def choose(self) -> str:
+        """The wished model; at another endpoint, when the owner wished for none, the first that it lists."""
+        settings = self._settings
+        if "model" in settings.origin or not settings.gateway.url or settings.model in self._windows:
+            return settings.model
+        return next(iter(self._windows), settings.model)
+
+    def window(self, model: str) -> int:
+        """Tokens that one request to it may hold; 0 while nobody knows."""
+        # A model that is not loaded yet gets what the owner says, if he says it.
+        local = 0 if self._settings.gateway.url else self._settings.engine.context
+        return self._windows.get(model, 0) or local
+
+    async def ask_window(self, model: str) -> int:
+        """The same, looked up anew: the model is loaded now."""
+        await self.look()
+        return self.window(model)
+
+    async def profile(self, model: str) -> Profile:
+        """What is known of it: by the package, its chat template, a calibration, the owner."""
+        if model == PILOT.name:
+            return PILOT
+        settings, transport = self._settings, self._client.transport
+        # Only llama.cpp completes raw prompts, and that of this disk: MODEL@NAME is somebody else's engine.
+        raw = transport.is_llama and model.rpartition("@")[2] not in settings.engines
+        found = measured(self._paths.calibration, model, settings.gateway.url)
+        template = await transport.template_of(model)
+        return profile_for(model, template, self.window(model), settings.profiles, found, raw=raw)
+
+    def sees(self, model: str) -> bool:
+        """Whether it takes images."""
+        return self._client.transport.sees(model)
+
+    def speak(self, manner: Profile) -> Model:
+        """The model in its own dialect; what it says is taken as it is."""
+        match manner.dialect:
+            case "harmony":
+                return HarmonyClient(self._client.transport, Form(effort=manner.effort or "medium"), manner.names)
+            case "text":
+                return TextDialect(self._client, parallel=manner.parallel)
+            case _:
+                return self._client
+
+    def mend(self, manner: Profile) -> Model:
+        """The same, with its answers judged, mended, and asked for again where they are broken or go in circles."""
+        return Shears(RepairedModel(self.speak(manner)), manner.thinking)
+
+
+def endpoint_for(paths: Paths, settings: Settings) -> Endpoint:
+    """Where the model answers. Raises SettingsError for a URL that is none."""
+    url = settings.gateway.url
+    if not url:
+        return Endpoint(socket=paths.socket)
+    if not url.startswith(("http://", "https://")):
+        origin = settings.origin.get("gateway.url", "settings")
+        raise SettingsError(f"{url!r} from {origin} is no HTTP address", "give one such as http://127.0.0.1:8888")
+    return Endpoint(url=url, api_key=settings.gateway.api_key)
