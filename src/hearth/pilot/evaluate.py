@@ -145,7 +145,7 @@ def write_table(outcomes: list[Outcome], size: int) -> str:
     kept = f"{100 * reused / max(prompt, 1):.1f} % of all prompt tokens reused"
     lines += ["", f"{len(usages):,} steps on {os.cpu_count()} CPU cores: {decoded}, {prefilled}, {kept}."]
     lines += [f"The model file has {size:,} bytes."]
-    reasons = [f"{outcome.kind}: {outcome.why}" for outcome in outcomes if outcome.why]
+    reasons = [f"{outcome.kind}: {outcome.why.split(';')[0]}" for outcome in outcomes if outcome.why]
     if reasons:
         lines += ["", "What went wrong:", "", *(f"- {reason}" for reason in reasons)]
     return "\n".join(lines)
