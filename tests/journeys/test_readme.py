@@ -95,6 +95,7 @@ TUNNEL = "ssh -N -L 8888:127.0.0.1:8888 my-server &"
 ALONE = (
     '.venv/bin/hearth run "Fix the failing test"',
     '.venv/bin/hearth run -c "And the other one"',
+    ".venv/bin/hearth sessions undo",
     ".venv/bin/hearth doctor",
     ".venv/bin/hearth models recommend",
     ".venv/bin/hearth models fit gpt-oss:20b --ctx 65536",
