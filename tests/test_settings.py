@@ -69,6 +69,8 @@ def test_every_variable_sets_what_it_names() -> None:
         ("[engines.shop]\nkind = 'vllm'\nmodels = 'a'\n", "must be a list of texts"),
         ("[kv]\nenabled = 'maybe'\n", "must be true or false"),
         ("[kv]\nquota_gib = -1\n", "must be from 0 to 1048576"),
+        ("[undo]\nleave = 'data'\n", "must be a list of texts"),
+        ("[undo]\nlargest_mib = 2000\n", "must be from 0 to 1024"),
         ("[engines.shop]\nkind = 'vllm'\n", "setting engines.shop from"),
         ("[engines.shop]\nurl = 'http://x'\n", "lacks its kind"),
         ("[engines.shop]\nkind = 'vllm'\nurl = 'x:8000'\n", "setting engines.shop.url = 'x:8000'"),

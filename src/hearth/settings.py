@@ -95,12 +95,23 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps in one turn."""
     bash_timeout_s: float = 120.0
     """Default limit for one command."""
-    undo: bool = True
-    """Whether the project is kept as it was before each turn that changes something."""
     explore: bool = True
     """Whether a sub-agent looks around before a large task in a large project."""
     task_model: str = ""
     """The model of sub-agents, a smaller one; empty takes the session's own."""
+
+
+class UndoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of a project so that turns can be undone."""
+
+    enabled: bool = True
+    """Whether the project is kept as it was before each turn that changes something."""
+    quota_gib: float = 10.0
+    """What the snapshots of all projects may take, in GiB; the oldest go first."""
+    leave: tuple[str, ...] = ()
+    """Folders that are left out: their names, paths below the project, or whole paths."""
+    largest_mib: int = 256
+    """A larger file is noticed, and not kept."""
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,6 +168,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engines: dict[str, ForeignSettings] = msgspec.field(default_factory=dict)
     kv: KvSettings = KvSettings()
     agent: AgentSettings = AgentSettings()
+    undo: UndoSettings = UndoSettings()
     profiles: dict[str, ProfileSettings] = msgspec.field(default_factory=dict)
     origin: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -192,6 +204,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "kv.rest_s": (0, 86_400),
     "agent.max_steps": (1, 100_000),
     "agent.bash_timeout_s": (0.1, 86_400),
+    "undo.quota_gib": (0, 1 << 20),
+    "undo.largest_mib": (0, 1024),
     "profiles.NAME.thinking": (0, 1 << 20),
     "profiles.NAME.max_tokens": (256, 1 << 20),
     "profiles.NAME.work": (0.05, 0.95),

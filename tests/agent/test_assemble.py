@@ -6,8 +6,10 @@ import pytest
 from hearth.agent.assemble import Start, open_session
 from hearth.agent.equipment import make_toolbox
 from hearth.agent.minds import endpoint_for
+from hearth.agent.replay import Intent
+from hearth.agent.transcript import open_transcript
 from hearth.errors import HearthError, SettingsError, TranscriptError, Unavailable, UsageError, WorkspaceError
-from hearth.events import Finished, SessionStarted, ToolReturned
+from hearth.events import Finished, Progress, SessionStarted, ToolReturned
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.pretend import Answer, Call, PretendEngine, Script
 from hearth.settings import Settings, load_settings
@@ -55,6 +57,30 @@ async def test_a_new_session_works_in_the_folder_and_is_resumed(paths: Paths, pr
         assert named.directory == str(project)
     for earlier, later in zip(engine.requests, engine.requests[1:], strict=False):
         assert later.startswith(earlier[:-2])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_an_undo_that_was_cut_off_is_finished_and_told(paths: Paths, project: Path, enabled: bool) -> None:
+    calls = (Call("bash", {"command": "echo x > a; echo y > b"}),)
+    async with PretendEngine(Script((Answer("", calls), Answer("done"), Answer("", calls))), api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url)
+        started, _, _ = await take_turn(paths, settings, Start("auto", project))
+        transcript = open_transcript(paths.sessions, started.session)
+        turn = transcript.past.turns[0]
+        transcript.begin_restore(Intent("undo", 1, ((turn.end, turn.begin),), turn.end))
+        transcript.close()
+        (project / "b").write_text("mine")
+        settings = settings_for(paths, engine.endpoint.url, **{"undo.enabled": enabled})
+        session = await open_session(paths, settings, {}, Start("auto", project, ""))
+        seen = [event async for event in session.turn("on")]
+        await session.close()
+    assert isinstance(seen[0], SessionStarted)
+    told = [event.note for event in seen if isinstance(event, Progress) and event.phase == "starting"]
+    assert told[:2] == ["the undo that was cut off is done now", "b is left as it is: changed since"]
+    last = (paths.sessions / f"{started.session}.jsonl").read_bytes().split(b'"kind":"undo"')[-1]
+    # What the new turn does is kept as the owner wants it.
+    assert (b'"at":"begin"' in last) == enabled
+    assert (project / "a").exists()
 
 
 async def test_commands_do_not_get_the_key(paths: Paths, project: Path) -> None:

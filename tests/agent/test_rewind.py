@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +15,25 @@ import pytest
 
 from hearth.agent.frame import Frame
 from hearth.agent.replay import Intent
-from hearth.agent.rewind import CHANGED_SINCE, Rewound, TurnSnapshots, finish, open_snapshots, redo, undo
-from hearth.agent.transcript import Transcript, create_transcript, open_transcript
+from hearth.agent.rewind import (
+    CHANGED_MEANWHILE,
+    CHANGED_SINCE,
+    KeptTools,
+    Rewound,
+    TurnSnapshots,
+    finish,
+    open_snapshots,
+    redo,
+    tell_finished,
+    undo,
+)
+from hearth.agent.sessions import named_snapshots
+from hearth.agent.transcript import Transcript, create_transcript, open_transcript, read_records
 from hearth.errors import StateError, TranscriptError, UsageError
-from hearth.messages import Message
+from hearth.messages import Message, ToolCall
 from hearth.paths import resolve_paths
+from hearth.settings import UndoSettings
+from hearth.tools.tool import ToolResult
 from hearth.workspace.snapshots import Snapshots
 from recorded_trees import record
 
@@ -214,7 +230,7 @@ def test_a_turn_goes_on_when_no_snapshot_can_be_taken(tmp_path: Path) -> None:
 
 def test_our_own_folders_below_the_project_are_not_in_it(tmp_path: Path) -> None:
     paths = resolve_paths({"HEARTH_HOME": str(tmp_path / "home")})
-    snapshots = open_snapshots(paths, tmp_path, ["big"])
+    snapshots = open_snapshots(paths, tmp_path, UndoSettings(leave=("big",)))
     first = snapshots.capture()
     for folder in (paths.models, paths.config, tmp_path / "big"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,6 +238,154 @@ def test_our_own_folders_below_the_project_are_not_in_it(tmp_path: Path) -> None
     # Only the folder around them is seen.
     assert {path for path in snapshots.diff(first, snapshots.capture()) if path} == set()
     assert snapshots.store.parent == paths.data / "snapshots"
+
+
+class Workshop:
+    """Tools whose calls do what they were made for; between them a person works."""
+
+    def __init__(self, played: Played, busy: Callable[[], bool] = bool) -> None:
+        self.told: list[str] = []
+        self.turns = TurnSnapshots(played.transcript, played.snapshots, self.told.append, busy)
+        self.tools = KeptTools(self, self.turns)
+        self._played = played
+        self._do: Callable[[Path], object] = Path.exists
+        self._changed: tuple[str, ...] = ()
+
+    def label(self, call: ToolCall) -> str:
+        return f"the {call.name}"
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        if call.name == "fail":
+            raise StateError("no")
+        self._do(self._played.root)
+        pause()
+        return ToolResult("done", changed=self._changed)
+
+    def call(self, do: Callable[[Path], object], *changed: str, name: str = "bash") -> None:
+        """The turn does this."""
+        self._do, self._changed = do, changed
+        call = ToolCall("c", name, "{}")
+        result = asyncio.run(self.tools.run(call))
+        self._played.transcript.end_call(call, result, 0.0)
+        pause()
+
+    def person(self, do: Callable[[Path], object]) -> None:
+        """Somebody else does it."""
+        pause()
+        do(self._played.root)
+        pause()
+
+
+def pause() -> None:
+    """Until the file system's clock has moved on: it may stand still for some milliseconds."""
+    time.sleep(0.02)
+
+
+def worked(played: Played, **options: Any) -> Workshop:
+    played.transcript.begin_turn("go")
+    return Workshop(played, **options)
+
+
+def test_what_a_person_changes_while_the_turn_runs_is_left(played: Played) -> None:
+    shop = worked(played)
+    shop.call(write("a", "turn"))
+    shop.person(write("mine", "mine"))
+    shop.person(write("kept", "mine too"))
+    shop.call(write("b", "turn"))
+    asyncio.run(shop.turns.end())
+    assert played.transcript.past.turns[-1].others == ("kept", "mine")
+    played.reopen()
+    for dry in (True, False):
+        done = undo(played.transcript, played.snapshots, dry=dry)
+        assert (done.done, done.left) == (("a", "b"), dict.fromkeys(("kept", "mine"), CHANGED_MEANWHILE))
+    assert {path.name: path.read_text() for path in played.root.iterdir()} == {"kept": "mine too", "mine": "mine"}
+    assert redo(played.transcript, played.snapshots).done == ("a", "b")
+    assert undo(played.transcript, played.snapshots, force=True).left == {}
+    assert {path.name: path.read_text() for path in played.root.iterdir()} == {"kept": "kept"}
+
+
+def test_a_file_of_both_waits_for_a_yes(played: Played) -> None:
+    shop = worked(played)
+    shop.call(write("a", "turn"), "a", name="write")
+    shop.person(write("a", "mine"))
+    asyncio.run(shop.turns.end())
+    assert undo(played.transcript, played.snapshots).conflicts == ("a",)
+    assert (played.root / "a").read_text() == "mine"
+    undo(played.transcript, played.snapshots, force=True)
+    assert not (played.root / "a").exists()
+
+
+def test_what_a_command_in_the_background_changes_is_the_turns(played: Played) -> None:
+    shop = worked(played, busy=lambda: True)
+    shop.call(write("a", "turn"))
+    shop.person(write("built", "by a command"))
+    asyncio.run(shop.turns.end())
+    assert undo(played.transcript, played.snapshots).done == ("a", "built")
+
+
+def test_an_undo_that_was_cut_off_leaves_what_is_somebody_elses(played: Played) -> None:
+    shop = worked(played)
+    shop.call(write("a", "turn"))
+    shop.person(write("mine", "mine"))
+    asyncio.run(shop.turns.end())
+    cut_off(played)
+    done = finish(played.transcript, played.snapshots)
+    assert done is not None
+    assert (done.done, done.left) == (("a",), {"mine": CHANGED_MEANWHILE})
+    assert tell_finished(done) == [
+        "the undo that was cut off is done now",
+        f"mine is left as it is: {CHANGED_MEANWHILE}",
+    ]
+
+
+def test_rolling_back_takes_what_the_turn_changed_and_nothing_else(played: Played) -> None:
+    shop = worked(played)
+    assert not asyncio.run(shop.turns.roll_back())
+    shop.call(lambda root: [write("a", "turn")(root), (root / "kept").unlink()])
+    shop.person(write("mine", "mine"))
+    assert asyncio.run(shop.turns.roll_back())
+    assert shop.told == [f"mine was not put back: {CHANGED_MEANWHILE}"]
+    assert {path.name for path in played.root.iterdir()} == {"kept", "mine"}
+    # What was there is named, so that nothing drops it.
+    names = named_snapshots(read_records(played.transcript.path.read_bytes(), played.transcript.path)[0])
+    assert len(names) == 2
+    assert set(played.snapshots.diff(names[1], names[0])) == {"a", "mine", "kept"}
+    # The turn goes on, and is undone as a whole.
+    shop.call(write("b", "turn"))
+    asyncio.run(shop.turns.end())
+    played.reopen()
+    assert undo(played.transcript, played.snapshots).done == ("b",)
+    assert {path.name for path in played.root.iterdir()} == {"kept", "mine"}
+    redo(played.transcript, played.snapshots)
+    assert {path.name for path in played.root.iterdir()} == {"kept", "mine", "b"}
+
+
+def test_a_turn_that_was_rolled_back_and_killed(played: Played) -> None:
+    shop = worked(played)
+    shop.call(write("a", "turn"))
+    assert asyncio.run(shop.turns.roll_back())
+    played.reopen()
+    assert undo(played.transcript, played.snapshots).done == ()
+    assert played.is_as_after(0)
+
+
+def test_rolling_back_without_a_store_says_so(played: Played) -> None:
+    shop = worked(played)
+    shop.call(write("a", "turn"))
+    shutil.rmtree(played.home / "store" / "objects")
+    assert not asyncio.run(shop.turns.roll_back())
+    assert shop.told[0].startswith("the files could not be put back: ")
+    assert (played.root / "a").read_text() == "turn"
+
+
+def test_kept_tools_are_the_tools(played: Played) -> None:
+    shop = worked(played)
+    assert shop.tools.label(ToolCall("c", "bash", "{}")) == "the bash"
+    with pytest.raises(StateError):
+        asyncio.run(shop.tools.run(ToolCall("c", "fail", "{}")))
+    shop.person(write("mine", "mine"))
+    asyncio.run(shop.turns.end())
+    assert played.transcript.past.turns[-1].others == ("mine",)
 
 
 MAKING = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.symlink", "os.truncate"}

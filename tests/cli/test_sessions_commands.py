@@ -106,6 +106,18 @@ def test_undo_and_redo(paths: Paths, project: Path, capsys: pytest.CaptureFixtur
     assert "nothing to redo" in hearth(capsys, "redo", code=2)[1]
 
 
+def test_the_owner_says_what_is_kept(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(paths, project, "s1", "one")
+    paths.config.mkdir(parents=True, exist_ok=True)
+    paths.config_file.write_text(f'[undo]\nleave = ["{project}/s1-0"]\nquota_gib = 0\n')
+    # What is left out by now is not looked at: it stays, and that is said.
+    done = hearth_json(capsys, "undo")
+    assert (done["files"], done["left"]) == ([], {"s1-0": "it is not kept in snapshots"})
+    assert (project / "s1-0").exists()
+    paths.config_file.write_text("[undo]\nlargest = 1\n")
+    assert "unknown setting 'undo.largest'" in hearth(capsys, "redo", code=2)[1]
+
+
 def test_what_somebody_changed_since(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(paths, project, "s1", "one")
     (project / "s1-0").write_text("mine")

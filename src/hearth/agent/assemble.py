@@ -22,7 +22,7 @@ from hearth.agent.guard.watch import Watch
 from hearth.agent.loop import Tools
 from hearth.agent.minds import Minds
 from hearth.agent.prompting import Prompting
-from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots
+from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots, tell_finished
 from hearth.agent.session import Session
 from hearth.agent.skills import find_skills, outside
 from hearth.agent.transcript import (
@@ -32,7 +32,7 @@ from hearth.agent.transcript import (
     new_session_id,
     open_transcript,
 )
-from hearth.errors import HearthError, StateError, UsageError, WorkspaceError
+from hearth.errors import HearthError, UsageError, WorkspaceError
 from hearth.events import Progress
 from hearth.llm.profile import PILOT, worded
 from hearth.messages import ToolSpec
@@ -45,7 +45,6 @@ from hearth.tools.task import Kind
 from hearth.tools.truncate import longest_output
 from hearth.workspace.files import Workspace
 from hearth.workspace.repomap import RepoMap
-from hearth.workspace.snapshots import Snapshots
 
 WITHHELD = frozenset({"HEARTH_API_KEY"})
 """Environment variables that commands of the model do not get."""
@@ -78,12 +77,12 @@ async def open_session(
         directory = Path(transcript.frame.directory) if transcript else _folder(start.directory)
         passed = {name: value for name, value in environment.items() if name not in WITHHELD}
         commands = Commands(directory, passed)
-        snapshots = _open_snapshots(paths, settings, directory)
+        channel = Channel()
         if transcript is None:
             transcript = await _create(paths, settings, minds, directory, commands, start.mode)
-        else:
-            await asyncio.to_thread(finish, transcript, snapshots)
-        return await _assemble(paths, settings, minds, transcript, commands, snapshots, start.mode, ask)
+        elif transcript.past.intent:
+            await _finish(paths, settings, transcript, channel)
+        return await _assemble(paths, settings, minds, transcript, commands, channel, start.mode, ask)
     except BaseException:
         if transcript:
             transcript.close()
@@ -121,13 +120,12 @@ def _folder(given: Path | None) -> Path:
     return given.resolve()
 
 
-def _open_snapshots(paths: Paths, settings: Settings, directory: Path) -> Snapshots | None:
-    if not settings.agent.undo:
-        return None
-    try:
-        return open_snapshots(paths, directory)
-    except StateError:
-        return None  # the doctor says what is wrong with the folder; the session goes on without undo
+async def _finish(paths: Paths, settings: Settings, transcript: Transcript, channel: Channel) -> None:
+    """Go on with an undo or redo that was cut off, also where no more snapshots are wanted; the person is told."""
+    snapshots = open_snapshots(paths, Path(transcript.frame.directory), settings.undo)
+    done = await asyncio.to_thread(finish, transcript, snapshots)
+    for line in tell_finished(done) if done else ():
+        channel.emit(Progress("starting", note=line))
 
 
 async def _frame_of_subagents(settings: Settings, minds: Minds, frame: Frame) -> Frame:
@@ -191,11 +189,12 @@ async def _assemble(
     minds: Minds,
     transcript: Transcript,
     commands: Commands,
-    snapshots: Snapshots | None,
+    channel: Channel,
     mode: Mode,
     ask: Ask | None,
 ) -> Session:
-    frame, channel = transcript.frame, Channel()
+    frame = transcript.frame
+    snapshots = open_snapshots(paths, Path(frame.directory), settings.undo) if settings.undo.enabled else None
     outputs = Outputs(paths.sessions / f"{frame.session}.outputs", longest_output(minds.window(frame.model)))
     equipment = _equip(paths, settings, transcript, commands, outputs)
     context = Context(
@@ -207,7 +206,9 @@ async def _assemble(
         keep=outputs.keep,
         look=partial(_look, equipment.workspace),
     )
-    turns = TurnSnapshots(transcript, snapshots, lambda text: channel.emit(Progress("starting", note=text)))
+    turns = TurnSnapshots(
+        transcript, snapshots, lambda text: channel.emit(Progress("starting", note=text)), commands.busy
+    )
     helped = await _frame_of_subagents(settings, minds, frame)
     errands = Errands(
         minds.mend(helped.manner),

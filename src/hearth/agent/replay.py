@@ -27,7 +27,8 @@ class Said:
 class PastTurn:
     """One turn: ``prompt`` as it was typed, ``base`` all that the conversation held before. ``status`` is empty for a
     turn that was cut off. ``begin`` and ``end`` name the snapshots around what it changed, empty where there are none;
-    ``records`` is how many records of the file lead up to its end."""
+    ``others`` are files that somebody else changed meanwhile. ``records`` is how many records of the file lead up to
+    its end."""
 
     prompt: str
     base: tuple[Message, ...]
@@ -36,6 +37,7 @@ class PastTurn:
     partial: str = ""
     begin: str = ""
     end: str = ""
+    others: tuple[str, ...] = ()
     records: int = 0
 
 
@@ -89,7 +91,7 @@ class Replay:
                 self.partial = record["partial"]
                 self._end(record["status"], record["partial"])
             case "snapshot":
-                self._note_snapshot(record["at"], record["id"])
+                self._note_snapshot(record)
             case "restore":
                 self._note_intent(record)
                 return
@@ -132,12 +134,13 @@ class Replay:
         if self._current is not None:
             self._current.status, self._current.partial = status, partial
 
-    def _note_snapshot(self, at: str, name: str) -> None:
+    def _note_snapshot(self, record: dict[str, Any]) -> None:
+        at, name = record["at"], record["id"]
         if self._current is None:
             return
         if at == "end":
-            self._current.end = name
-        elif not self._current.begin:
+            self._current.end, self._current.others = name, tuple(record.get("others", ()))
+        elif at == "begin" and not self._current.begin:
             self._current.begin = name
 
     def _note_intent(self, record: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ crash in between is found at the next start, and gone on with (``finish``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hearth.agent.approval import LOOKING
@@ -18,10 +18,16 @@ from hearth.agent.transcript import Transcript
 from hearth.errors import StateError, UsageError
 from hearth.messages import ToolCall
 from hearth.paths import Paths
+from hearth.settings import UndoSettings
 from hearth.tools.tool import ToolResult
-from hearth.workspace.snapshots import Prepared, Restored, Snapshots, store_for
+from hearth.workspace.snapshots import Bounds, Prepared, Restored, Snapshots, store_for
+from hearth.workspace.snapshots.difference import CACHES
 
 CHANGED_SINCE = "changed since"
+CHANGED_MEANWHILE = "somebody else changed it while the turn ran"
+MOST_TOLD = 20
+"""Paths that are named one by one."""
+PLAIN = UndoSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,49 +50,99 @@ def snapshot_folder(paths: Paths) -> Path:
     return paths.data / "snapshots"
 
 
-def open_snapshots(paths: Paths, directory: Path, leave: Iterable[str] = ()) -> Snapshots:
+def open_snapshots(paths: Paths, directory: Path, wishes: UndoSettings = PLAIN) -> Snapshots:
     """The snapshots of a project. Our own folders are left out, should they be in it, and what the owner names."""
     ours = (paths.config, paths.data, paths.cache, paths.runtime)
-    return Snapshots(directory, store_for(snapshot_folder(paths), directory), [*ours, *leave])
+    leave = [*ours, *(Path(name).expanduser() if name.startswith("~") else name for name in wishes.leave)]
+    bounds = Bounds(largest=wishes.largest_mib << 20)
+    return Snapshots(directory, store_for(snapshot_folder(paths), directory), leave, bounds=bounds)
 
 
 class TurnSnapshots:
     """Takes the two snapshots of each turn: before its first call that may change something, and when it is over. A
-    turn that only looks costs nothing. When they cannot be taken the turn goes on without; ``warn`` is told once."""
+    turn that only looks costs nothing. When they cannot be taken the turn goes on without; ``warn`` is told once.
 
-    def __init__(self, transcript: Transcript, snapshots: Snapshots | None, warn: Callable[[str], None]) -> None:
+    What is changed between two calls somebody else changed: it is found by the times of the files, where their file
+    system tells its own."""
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        snapshots: Snapshots | None,
+        warn: Callable[[str], None],
+        busy: Callable[[], bool] = bool,
+    ) -> None:
+        """``busy`` says whether commands run in the background: then what changes is the turn's, whenever it does."""
         self._transcript = transcript
         self._snapshots = snapshots
         self._warn = warn
+        self._busy = busy
         self._began = ""
+        self._spans: list[tuple[int, int]] = []
+        self._since: int | None = None
 
     async def before_call(self, tool: str) -> None:
         """Call it before each call of a tool, whoever allows it. Returns when the snapshot is on the disk."""
-        if self._began or tool in LOOKING:
+        if tool in LOOKING:
             return
-        if name := await self._capture():
+        if not self._began and (name := await self._capture()):
             self._transcript.add_snapshot("begin", name)
             self._began = name
+        if self._began and self._snapshots and self._since is None:
+            self._since = self._snapshots.time()
+
+    def after_call(self, tool: str) -> None:
+        """Call it after each call, also after one that failed. Without it all of the turn counts as the call."""
+        if tool not in LOOKING and not self._busy():
+            self._spans, self._since = self._known_spans(), None
 
     async def end(self) -> None:
         """Call it when the turn is over, also one that failed or was interrupted, before its end is noted."""
         if not self._began:
             return
-        self._began = ""
+        began, spans = self._began, self._known_spans()
+        self._began, self._spans, self._since = "", [], None
         if name := await self._capture():
-            self._transcript.add_snapshot("end", name)
+            self._transcript.add_snapshot("end", name, await self._find_others(began, name, spans))
 
     async def roll_back(self) -> bool:
-        """Put the files back to how they were when the turn began; whether that could be done."""
+        """Put the files back to how they were when the turn began; whether that could be done. What somebody else
+        changed last is left."""
         if self._snapshots is None or not self._began:
             return False
         try:
             now = await asyncio.to_thread(self._snapshots.capture)
-            await asyncio.to_thread(self._snapshots.restore, now, self._began, force=True)
+            # Before anything is done: as long as this session is, there is a way back to what was there.
+            self._transcript.add_snapshot("back", now)
+            others = await self._find_others(self._began, now, self._known_spans())
+            if self._since is None:
+                self._since = self._snapshots.time()
+            prepared = await asyncio.to_thread(self._snapshots.prepare, [(now, self._began)], force=True)
+            prepared, left = _spare(prepared, set(others))
+            restored = await asyncio.to_thread(self._snapshots.carry_out, prepared)
         except StateError as error:
             self._warn(f"the files could not be put back: {error}")
             return False
+        finally:
+            self.after_call("")
+        for path, why in {**left, **restored.left}.items():
+            self._warn(f"{path} was not put back: {why}")
         return True
+
+    async def _find_others(self, one: str, other: str, spans: list[tuple[int, int]]) -> tuple[str, ...]:
+        # A moment of which the file system tells no time makes all that happened the turn's.
+        if self._snapshots is None or not spans or any(not start or not end for start, end in spans):
+            return ()
+        try:
+            return await asyncio.to_thread(self._snapshots.changed_outside, one, other, spans)
+        except StateError:
+            return ()
+
+    def _known_spans(self) -> list[tuple[int, int]]:
+        """When calls ran, one that still runs up to now."""
+        if self._since is None or self._snapshots is None:
+            return self._spans
+        return [*self._spans, (self._since, self._snapshots.time())]
 
     async def _capture(self) -> str:
         if self._snapshots is None:
@@ -113,7 +169,10 @@ class KeptTools:
     async def run(self, call: ToolCall) -> ToolResult:
         """Run it when the snapshot is on the disk."""
         await self._snapshots.before_call(call.name)
-        return await self._tools.run(call)
+        try:
+            return await self._tools.run(call)
+        finally:
+            self._snapshots.after_call(call.name)
 
 
 def undo(
@@ -143,13 +202,14 @@ def undo(
         return Rewound("undo", prompts)
     store = _need(snapshots)
     steps, sure = _way_back(chosen, store)
-    prepared = store.prepare(steps, sure=sure, force=force)
+    others, both = _others(chosen, force)
+    prepared, spared = _spare(store.prepare(steps, sure=sure, force=force), others, both)
     if dry or prepared.conflicts:
-        return _looked("undo", prompts, prepared)
+        return _looked("undo", prompts, prepared, spared)
     transcript.begin_restore(Intent("undo", turns, steps, prepared.before, force))
     restored = store.carry_out(prepared)
     transcript.undo(turns, steps, prepared.before, restored.after)
-    return _done("undo", prompts, restored)
+    return _done("undo", prompts, restored, spared)
 
 
 def redo(transcript: Transcript, snapshots: Snapshots | None, *, force: bool = False, dry: bool = False) -> Rewound:
@@ -167,11 +227,11 @@ def redo(transcript: Transcript, snapshots: Snapshots | None, *, force: bool = F
     steps = ((last.after, last.before),)
     prepared = store.prepare(steps, force=force, within=last.steps)
     if dry or prepared.conflicts:
-        return _looked("redo", prompts, prepared)
+        return _looked("redo", prompts, prepared, {})
     transcript.begin_restore(Intent("redo", len(last.turns), steps, prepared.before, force))
     restored = store.carry_out(prepared)
     transcript.redo()
-    return _done("redo", prompts, restored)
+    return _done("redo", prompts, restored, {})
 
 
 def finish(transcript: Transcript, snapshots: Snapshots | None) -> Rewound | None:
@@ -184,12 +244,14 @@ def finish(transcript: Transcript, snapshots: Snapshots | None) -> Rewound | Non
     if intent is None:
         return None
     past = transcript.past
-    turns = past.turns[-intent.turns :] if intent.kind == "undo" else past.undone[-1].turns
+    turns = tuple(past.turns[-intent.turns :]) if intent.kind == "undo" else past.undone[-1].turns
     prompts = tuple(turn.prompt for turn in turns)
     within = past.undone[-1].steps if intent.kind == "redo" else ()
     try:
         store = _need(snapshots)
         prepared = store.prepare(intent.steps, force=intent.force, again=True, within=within)
+        others, both = _others(turns, intent.force) if intent.kind == "undo" else (set(), set())
+        prepared, spared = _spare(prepared, others, both)
         restored = store.carry_out(prepared)
     except StateError as error:
         transcript.abandon_restore()
@@ -199,7 +261,17 @@ def finish(transcript: Transcript, snapshots: Snapshots | None) -> Rewound | Non
     else:
         transcript.redo()
     since = dict.fromkeys(prepared.conflicts, CHANGED_SINCE)
-    return Rewound(intent.kind, prompts, restored.done, {**restored.left, **since})
+    return Rewound(intent.kind, prompts, restored.done, {**restored.left, **spared, **since})
+
+
+def tell_finished(done: Rewound) -> list[str]:
+    """What a person is told of an undo or redo that was cut off and gone on with: a line, and one a path that was
+    left, as far as they are few."""
+    if "." in done.left:
+        return [done.left["."]]
+    lines = [f"{path} is left as it is: {why}" for path, why in done.left.items()]
+    more = [f"and {len(lines) - MOST_TOLD} others"] if len(lines) > MOST_TOLD else []
+    return [f"the {done.kind} that was cut off is done now", *lines[:MOST_TOLD], *more]
 
 
 def _way_back(turns: list[PastTurn], store: Snapshots) -> tuple[tuple[Step, ...], bool]:
@@ -217,16 +289,39 @@ def _way_back(turns: list[PastTurn], store: Snapshots) -> tuple[tuple[Step, ...]
     return tuple(steps), sure
 
 
+def _others(turns: Iterable[PastTurn], force: bool) -> tuple[set[str], set[str]]:
+    """The files that others changed while these turns ran; and those of them that a turn is known to have changed
+    too. With ``force`` nobody asks."""
+    if force:
+        return set(), set()
+    turns = tuple(turns)
+    others = {path for turn in turns for path in turn.others}
+    known = {path for turn in turns for said in turn.said for path in said.changed}
+    return others - known, others & known
+
+
+def _spare(prepared: Prepared, others: set[str], both: Set[str] = frozenset()) -> tuple[Prepared, dict[str, str]]:
+    """What is to be done without the files of others, which are left; those of ``both`` wait for a yes."""
+    plan = prepared.plan
+    spared = others & {*plan.changes, *plan.conflicts}
+    asked = both & plan.changes.keys()
+    changes = {path: change for path, change in plan.changes.items() if path not in spared | asked}
+    conflicts = tuple(sorted(asked.union(plan.conflicts) - spared))
+    named = sorted(path for path in spared if not CACHES.intersection(path.split("/")))
+    plan = replace(plan, changes=changes, conflicts=conflicts)
+    return replace(prepared, plan=plan), dict.fromkeys(named, CHANGED_MEANWHILE)
+
+
 def _need(snapshots: Snapshots | None) -> Snapshots:
     if snapshots is None:
         raise StateError("no snapshots are kept", "undo the conversation alone with --keep-files")
     return snapshots
 
 
-def _looked(kind: str, prompts: tuple[str, ...], prepared: Prepared) -> Rewound:
-    left = dict.fromkeys(prepared.plan.kept, "no snapshot has its content")
+def _looked(kind: str, prompts: tuple[str, ...], prepared: Prepared, spared: dict[str, str]) -> Rewound:
+    left = {**dict.fromkeys(prepared.plan.kept, "it is not kept in snapshots"), **spared}
     return Rewound(kind, prompts, tuple(prepared.plan.changes), left, prepared.conflicts)
 
 
-def _done(kind: str, prompts: tuple[str, ...], restored: Restored) -> Rewound:
-    return Rewound(kind, prompts, restored.done, restored.left)
+def _done(kind: str, prompts: tuple[str, ...], restored: Restored, spared: dict[str, str]) -> Rewound:
+    return Rewound(kind, prompts, restored.done, {**restored.left, **spared})

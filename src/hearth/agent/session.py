@@ -102,11 +102,12 @@ class Session:
 
     async def _run(self, prompt: str, queue: asyncio.Queue[Event]) -> None:
         turn, tools, begun = Turn(), _Told(self._gate, queue), False
-        emit = self._channel.listener = queue.put_nowait
+        emit = queue.put_nowait
         self._outlet.listener = lambda text: emit(CommandOutput(tools.current, text))
         frame = self._transcript.frame
         window = self._context.window
         emit(SessionStarted(frame.session, frame.model, frame.directory, window, self._transcript.resumed))
+        self._channel.listen(emit)
         try:
             await self._begin(prompt)
             begun = True
@@ -122,7 +123,7 @@ class Session:
             turn.failure = Failed("agent", what, "report it with the output of HEARTH_DEBUG=1", 1, turn.text)
         self._outlet.listener = None
         await self._end(turn, begun)
-        self._channel.listener = None
+        self._channel.listen(None)
 
     async def _begin(self, prompt: str) -> None:
         first = not self._transcript.resumed

@@ -7,7 +7,7 @@
     {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …}
     {"type": "usage", "prompt": …, "reused": …, …}
     {"type": "rewrite", "kind": "…", "messages": [{…}, …]}              from here on these are the messages
-    {"type": "snapshot", "at": "begin" | "end", "id": "…"}              the project around what the turn changed
+    {"type": "snapshot", "at": "begin" | "back" | "end", "id": "…", …}  the project around what the turn changed
     {"type": "turn", "status": "…", "partial": "…"}                     a turn is over; partial: text without an answer
     {"type": "restore", "kind": "undo" | "redo", "turns": …, …}         files are about to be taken back or forth
     {"type": "rewrite", "kind": "undo", "turns": …, "files": {…}, …}    they were, and so is the conversation
@@ -111,9 +111,10 @@ class Transcript:
         """Put other messages in the place of all so far. The file keeps the old ones; requests begin anew."""
         self._append({"type": "rewrite", "kind": kind, "messages": [message.to_wire() for message in messages]})
 
-    def add_snapshot(self, at: Literal["begin", "end"], name: str) -> None:
-        """Note how the project was before this turn changed anything, and when it was over."""
-        self._append({"type": "snapshot", "at": at, "id": name})
+    def add_snapshot(self, at: Literal["begin", "back", "end"], name: str, others: Sequence[str] = ()) -> None:
+        """Note how the project was before this turn changed anything, before that was rolled back, and when the turn
+        was over; ``others`` are files that somebody else changed meanwhile."""
+        self._append({"type": "snapshot", "at": at, "id": name, **({"others": list(others)} if others else {})})
 
     def begin_restore(self, intent: Intent) -> None:
         """Note that the files are about to be taken back or forth: a crash on the way is known by it."""

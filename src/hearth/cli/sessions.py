@@ -30,12 +30,11 @@ from hearth.agent.transcript import find_session, latest_session, open_transcrip
 from hearth.cli.models.text import count_text, memory_text, table
 from hearth.errors import StateError, UsageError
 from hearth.paths import Paths, resolve_paths
+from hearth.settings import load_settings
 
 FORMATS: Mapping[str, Callable[[PastSession], str]] = {"md": to_markdown, "html": to_html, "json": to_json}
 MOST_NAMED = 20
 """Paths that are named one by one."""
-QUOTA_GIB = 10.0
-"""What the snapshots of all projects may take, unless the owner says otherwise."""
 
 EPILOG = """\
 ID is a session's id or the start of it; without one the latest session of this folder is meant (-C names another).
@@ -70,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     deleted.add_argument("ids", nargs="+", metavar="ID")
     deleted.add_argument("--yes", action="store_true", help="without asking")
     pruned = verbs.add_parser("prune", help="drop the snapshots that no session needs, and the oldest beyond a size")
-    pruned.add_argument("--to", type=float, default=QUOTA_GIB, metavar="GIB", help="so many GiB may stay (default: 10)")
+    pruned.add_argument("--to", type=float, metavar="GIB", help="so many GiB may stay (default: undo.quota_gib)")
     for verb in (shown, exported, undone, redone, forked):
         verb.add_argument("id", nargs="?", default="", metavar="ID")
     for verb in (undone, redone):
@@ -208,7 +207,8 @@ def _rewind(args: argparse.Namespace, paths: Paths) -> int:
     transcript = open_transcript(paths.sessions, args.id or latest_session(paths.sessions, _folder(args)))
     try:
         directory = Path(transcript.frame.directory)
-        snapshots = open_snapshots(paths, directory) if directory.is_dir() else None
+        wishes = load_settings(paths.config_file, os.environ).undo
+        snapshots = open_snapshots(paths, directory, wishes) if directory.is_dir() else None
         if args.verb == "undo":
             done = undo(
                 transcript, snapshots, args.turns, force=args.force, files=not args.keep_files, dry=args.dry_run
@@ -291,9 +291,10 @@ def read_title(folder: Path, session: str) -> tuple[str, str]:
 
 
 def _prune(args: argparse.Namespace, paths: Paths) -> int:
-    if not 0 <= args.to < 1 << 30:
-        raise UsageError(f"--to {args.to:g}: must be 0 or more GiB", "run: hearth sessions prune --help")
-    before, after = prune_snapshots(paths.sessions, snapshot_folder(paths), int(args.to * (1 << 30)))
+    wanted = load_settings(paths.config_file, os.environ).undo.quota_gib if args.to is None else args.to
+    if not 0 <= wanted < 1 << 30:
+        raise UsageError(f"--to {wanted:g}: must be 0 or more GiB", "run: hearth sessions prune --help")
+    before, after = prune_snapshots(paths.sessions, snapshot_folder(paths), int(wanted * (1 << 30)))
     if args.json:
         return _print_json({"before": before, "after": after})
     print(f"snapshots take {memory_text(after)}, {memory_text(max(before - after, 0))} less", file=sys.stderr)

@@ -20,6 +20,10 @@ class Commands:
         self.shell = PlainShell(directory, environment, self.outlet, self._leash)
         self.background = Background(self.shell)
 
+    def busy(self) -> bool:
+        """Whether one runs in the background."""
+        return any(not job.ended for job in self.background.jobs)
+
     async def close(self) -> None:
         """End every one of them."""
         try:

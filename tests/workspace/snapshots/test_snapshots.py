@@ -341,7 +341,7 @@ def test_when_it_is_too_much_what_tools_made_is_left_out_and_said_so(root: Path,
     second = snapshots.capture()
     assert snapshots.capture() == second
     done = undone(snapshots.restore(second, first))
-    assert (done.done, done.left) == (("a",), {"node_modules": "no snapshot has its content"})
+    assert (done.done, done.left) == (("a",), {"node_modules": "it is not kept in snapshots"})
     assert (root / "node_modules/large").exists()
     # Left out at both ends it is no change.
     (root / "a").write_text("3")

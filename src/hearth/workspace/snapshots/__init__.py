@@ -9,12 +9,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots.capture import Capture
+from hearth.workspace.snapshots.clock import Span, changed_outside, time_at
 from hearth.workspace.snapshots.difference import Change, Plan, compare, decide
 from hearth.workspace.snapshots.git import ObjectStore, unusable
 from hearth.workspace.snapshots.restore import Restoration, check_whole, wanted_by
@@ -86,6 +87,17 @@ class Snapshots:
         with self._locked(), self._objects.reading() as reader:
             return compare(cache(reader.tree), one, other)
 
+    def time(self) -> int:
+        """What a change that happens now would be dated, 0 where the file system does not say."""
+        return time_at(self.root)
+
+    def changed_outside(self, one: str, other: str, spans: Sequence[Span]) -> tuple[str, ...]:
+        """Of the files that differ between two snapshots, those that were last changed in none of these spans. Of what
+        is gone, and of folders, nobody knows."""
+        changes = self.diff(one, other)
+        files = sorted(path for path, change in changes.items() if change.new and change.new.kind != "d")
+        return tuple(path for path in files if changed_outside(self.root / path, spans))
+
     def prepare(
         self,
         steps: Sequence[Step],
@@ -105,7 +117,9 @@ class Snapshots:
                 if within:
                     touched = {path for one, other in within for path in compare(tree, one, other)}
                     differences = [{path: step[path] for path in step.keys() & touched} for step in differences]
+            differences, left_out = self._leave_out(differences)
             plan = decide(differences, state.find, sure=sure, force=force, again=again)
+            plan = replace(plan, kept=tuple(sorted({*plan.kept, *left_out})))
             wanted = wanted_by(plan)
             check_whole(plan.changes, self._objects.missing(wanted))
             return Prepared(state.id, plan, state)
@@ -180,6 +194,11 @@ class Snapshots:
             return (0, 0)
         return found.st_ino, found.st_mtime_ns
 
+    def _leave_out(self, steps: Sequence[dict[str, Change]]) -> tuple[list[dict[str, Change]], set[str]]:
+        """The steps without what is left out by now, which nobody looked at; and that."""
+        left = {path for step in steps for path in step if any(part in self._leave for part in _names(path))}
+        return [{path: change for path, change in step.items() if path not in left} for step in steps], left
+
     def _recent(self) -> list[str]:
         """Snapshots of the last hour, newest first; forgets the older ones."""
         path = self.store / "recent"
@@ -238,6 +257,14 @@ class Snapshots:
             yield
         finally:
             os.close(descriptor)
+
+
+def _names(path: str) -> Iterator[str]:
+    """By what a path may be left out: its parts, and the folders above it."""
+    parts = path.split("/")
+    for number, part in enumerate(parts, 1):
+        yield part
+        yield "/".join(parts[:number])
 
 
 def _relative(root: Path, leave: Iterable[str | Path]) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Restoration:
         self._reader = reader
         self._modes: dict[str, int] = {}
         self._touched: set[int] = set()
-        self.left: dict[str, str] = dict.fromkeys(plan.kept, "no snapshot has its content")
+        self.left: dict[str, str] = dict.fromkeys(plan.kept, "it is not kept in snapshots")
         self.done: list[str] = []
 
     def run(self) -> None:
