@@ -53,9 +53,17 @@ def test_what_has_one_meaning_is_translated(name: str, theirs: dict[str, Any], o
     assert json.loads(adapt_arguments(name, json.dumps(theirs), KNOWN)) == ours
 
 
+def test_a_bare_patch_is_the_one_argument() -> None:
+    patch = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch\n"
+    assert json.loads(adapt_arguments("apply_patch", patch, KNOWN)) == {"patch": patch}
+    assert adapt_arguments("bash", patch, KNOWN) == patch
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("apply_patch", "*** Begin Patch\n*** Add File: a\n+x"),
+        ("apply_patch", "see:\n*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"),
         ("bash", '{ "command" : "ls",\n"timeout":5}'),
         ("bash", '{"command": ["a", 1]}'),
         ("bash", '{"command": []}'),

@@ -1,13 +1,14 @@
 """Arguments as gpt-oss was trained to write them, in the words of our tools. Pure.
 
-It is shown our schemas, and falls back into its own habits: a command as a list, a range of lines, a tree. Only what
-our tool does not know is translated, and only where it has one meaning; all else stays byte for byte, and what is not
-understood is left to whoever checks arguments.
+It is shown our schemas, and falls back into its own habits: a command as a list, a range of lines, a tree, a patch
+without JSON around it. Only what our tool does not know is translated, and only where it has one meaning; all else
+stays byte for byte, and what is not understood is left to whoever checks arguments.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from hearth.messages import ToolSpec
 
 Arguments = dict[str, Any]
+_BARE_PATCH = re.compile(r"\s*\*\*\* Begin Patch\n.*\n\*\*\* End Patch\s*", re.DOTALL)
+"""A patch that stands there as it is, without JSON around it."""
 _SHELLS = ("bash", "sh", "/bin/bash", "/bin/sh")
 
 
@@ -23,11 +26,12 @@ def adapt_arguments(name: str, arguments: str, tools: Mapping[str, ToolSpec]) ->
     tool, translate = tools.get(name), _TRANSLATIONS.get(name)
     if tool is None or translate is None:
         return arguments
+    known = tool.parameters.get("properties", {})
     try:
         found = json.loads(arguments)
     except (ValueError, RecursionError):
-        return arguments
-    known = tool.parameters.get("properties", {})
+        is_patch = name == "apply_patch" and len(known) == 1 and _BARE_PATCH.fullmatch(arguments)
+        return json.dumps({next(iter(known)): arguments}, ensure_ascii=False) if is_patch else arguments
     if not isinstance(found, dict) or (found.keys() <= known.keys() and not isinstance(found.get("command"), list)):
         return arguments
     translated = translate(found, known)
