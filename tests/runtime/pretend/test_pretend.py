@@ -370,3 +370,19 @@ async def test_as_a_process_of_its_own(tmp_path: Path) -> None:
     process.terminate()
     assert await process.wait() == 0
     assert not socket.exists()
+
+
+async def test_it_remembers_with_which_priority_it_was_asked() -> None:
+    async with PretendEngine() as engine:
+        async with client(engine) as session:
+            for headers in ({}, {"X-Hearth-Priority": "subagent"}):
+                async with session.post("/v1/chat/completions", json=ASK, headers=headers) as response:
+                    assert response.status == 200
+        assert engine.priorities == ["", "subagent"]
+
+
+@pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.ERROR_CHUNK])
+async def test_a_fault_may_have_words_of_its_own(fault: Fault) -> None:
+    async with PretendEngine(answer(Answer(text="so", fault=fault, error="Failed to parse input at pos 2"))) as engine:
+        status, body = await ask(engine)
+    assert (status, body["error"]["message"]) == (500, "Failed to parse input at pos 2")

@@ -32,7 +32,7 @@ class PretendEngine:
     """Plays a script over llama-server's HTTP. It is an ``Engine``: see there for the contract.
 
     ``async with PretendEngine(script) as engine`` starts and stops it. ``requests`` holds the raw bodies of the chat
-    requests, in order.
+    requests, in order, ``priorities`` what each said in ``X-Hearth-Priority``.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class PretendEngine:
         self._api: LlamaApi | None = None
         self._dying: asyncio.Task[None] | None = None
         self.requests: list[bytes] = []
+        self.priorities: list[str] = []
 
     @property
     def card(self) -> ModelCard:
@@ -261,8 +262,9 @@ class PretendEngine:
                 self._listen.unlink(missing_ok=True)
         self._gone.set()
 
-    def _record(self, body: bytes) -> None:
+    def _record(self, body: bytes, priority: str) -> None:
         self.requests.append(body)
+        self.priorities.append(priority)
         self._arrived.set()
         if self._record_file is not None:
             with self._record_file.open("a", encoding="utf-8") as file:

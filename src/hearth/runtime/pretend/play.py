@@ -85,7 +85,7 @@ class Stream:
             case Fault.DISCONNECT:
                 hang_up(self._request)
             case Fault.ERROR_CHUNK:
-                await self._event(chunk_error())
+                await self._event(chunk_error(self._answer.error))
             case _:
                 return False
         return True
@@ -139,7 +139,7 @@ class Whole:
             case Fault.DISCONNECT:
                 hang_up(self._request)
             case Fault.ERROR_CHUNK:
-                return refused(chunk_error())
+                return refused(chunk_error(self._answer.error))
             case _:
                 pass
         return None
@@ -157,9 +157,9 @@ def hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-def chunk_error() -> Json:
-    """What llama-server says in the middle of an answer that does not fit."""
-    return error_body(500, "Context size has been exceeded.", "server_error")
+def chunk_error(said: str = "") -> Json:
+    """What llama-server says in the middle of an answer that it cannot go on with: usually that it does not fit."""
+    return error_body(500, said or "Context size has been exceeded.", "server_error")
 
 
 def refused(body: Json) -> web.Response:

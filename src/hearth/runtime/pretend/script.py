@@ -58,7 +58,8 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``prefill_s`` is how long the prompt takes, with progress; ``token_s`` the pause after each piece of the answer.
     With ``one_batch`` the prompt is read in a single one: no progress is told, and nothing else is answered meanwhile,
-    as by the builds of llama.cpp that look up only between two batches.
+    as by the builds of llama.cpp that look up only between two batches. ``error`` is what ``http_500`` and
+    ``error_chunk`` say, in place of their usual words.
     """
 
     text: str = ""
@@ -69,6 +70,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fault: Fault = Fault.NONE
     after: Annotated[int, msgspec.Meta(ge=0)] = 1
     one_batch: bool = False
+    error: str = ""
 
 
 class Load(StrEnum):

@@ -34,9 +34,10 @@ class PretendServer:
         slots: int,
         context: int,
         api_key: str,
-        record: Callable[[bytes], None],
+        record: Callable[[bytes, str], None],
     ) -> None:
-        """``context`` is tokens for each slot; ``record`` is given the raw body of each chat request, in order."""
+        """``context`` is tokens for each slot; ``record`` is given the raw body of each chat request, in order,
+        and the priority that it names."""
         self._script = script
         self._core = core
         self._model = model
@@ -160,7 +161,7 @@ class PretendServer:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
-        self._record(raw)
+        self._record(raw, request.headers.get("X-Hearth-Priority", ""))
         try:
             body = json.loads(raw)
         except ValueError as error:
@@ -172,7 +173,7 @@ class PretendServer:
     async def _raw(self, request: web.Request) -> web.StreamResponse:
         """A completion of a text: the answer's ``text`` alone is played."""
         raw = await request.read()
-        self._record(raw)
+        self._record(raw, request.headers.get("X-Hearth-Priority", ""))
         body = json.loads(raw)
         return await self._answer(request, body, str(body["prompt"]), raw=True)
 
@@ -180,7 +181,7 @@ class PretendServer:
         number, self._asked = self._asked, self._asked + 1
         answer = self._script.answer(number)
         if answer.fault is Fault.HTTP_500:
-            return refused(error_body(500, "the pretending engine was told to fail", "server_error"))
+            return refused(error_body(500, answer.error or "the pretending engine was told to fail", "server_error"))
         if answer.fault is Fault.TOO_LONG or count_tokens(text) >= self._context:
             return refused(too_long(max(count_tokens(text), self._context), self._context))
         if answer.fault is Fault.UNSCHEDULED:
