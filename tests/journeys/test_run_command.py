@@ -77,7 +77,7 @@ def test_stream_json_prints_documented_lines_and_the_result_last(project: Path, 
     assert (done.returncode, done.stderr) == (0, "")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["type"] for line in lines} == (
-        {"session", "progress", "text", "reasoning", "tool_call", "tool_result", "usage", "result"}
+        {"session", "progress", "text", "reasoning", "tool_call", "output", "tool_result", "usage", "result"}
     )
     assert lines[0]["type"] == "session"
     assert lines[-1] == {
@@ -110,7 +110,7 @@ def test_the_first_request_is_light(project: Path, pretend: Pretend) -> None:
     hearth(project, "run", "hello", "-m", "standard")
     body = bodies(record)[0]
     assert len(body.encode()) <= 5_500
-    assert len(json.loads(body)["tools"]) == 6
+    assert len(json.loads(body)["tools"]) == 9
 
 
 def test_the_prompt_may_come_through_a_pipe(project: Path, pretend: Pretend) -> None:
@@ -132,7 +132,7 @@ def test_the_prompt_may_come_through_a_pipe(project: Path, pretend: Pretend) -> 
 def test_a_failed_turn_is_one_line_and_its_exit_code(
     project: Path, pretend: Pretend, answer: dict[str, Any], arguments: tuple[str, ...], code: int, word: str
 ) -> None:
-    pretend(answer, answer)
+    pretend(answer, answer, otherwise=answer)
     done = hearth(project, "run", "go", *arguments)
     assert done.returncode == code
     assert word in done.stderr
