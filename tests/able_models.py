@@ -19,7 +19,8 @@ class AbleModel:
     """Answers every question of a calibration as a perfect model would, except for ``faults``:
 
     ``calls`` (never a call), ``result`` (does not use it), ``parallel``, ``long``, ``cut`` (the long answer is cut),
-    ``dead`` (fails), the name of a form's tool (wrong edits), ``prefix`` (reasoning sent back loses the prefix).
+    ``dead`` (fails), ``leaks`` (calls come as markup in the text),
+    the name of a form's tool (wrong edits), ``prefix`` (reasoning sent back loses the prefix).
     """
 
     def __init__(self, *faults: str, reasoning: str = "", cost: int = 10) -> None:
@@ -35,6 +36,8 @@ class AbleModel:
             yield Failed("engine", "it is dead")
             return
         message = self._message(request)
+        if "leaks" in self.faults:
+            message = _leaked(message)
         cost = max(self.cost, sum(len(call.arguments) for call in message.tool_calls) // 4)
         again = any(earlier.role == "tool" for earlier in request.messages)
         sent_back = any(earlier.reasoning for earlier in request.messages)
@@ -114,3 +117,12 @@ def edit_as(tool: str, edit: MicroEdit, shown: str, *, wrong: bool = False) -> d
             return {"patch": "\n".join([*head, *hunk, "*** End Patch"])}
         case _:
             raise ValueError(tool)
+
+
+def _leaked(message: Message) -> Message:
+    """The same, as a server gives it that does not know how the model calls."""
+    calls = (
+        f'<tool_call>\n{{"name": "{call.name}", "arguments": {call.arguments}}}\n</tool_call>'
+        for call in message.tool_calls
+    )
+    return Message("assistant", "\n".join([message.content, *calls]).strip(), reasoning=message.reasoning)

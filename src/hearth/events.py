@@ -4,7 +4,8 @@ Order within a turn: ``SessionStarted`` first; then for each step any number of 
 ``Text``, at most one ``UsageReported``, then for each call a ``ToolCalled``, any number of ``CommandOutput``, and its
 ``ToolReturned``; ``Failed`` only directly before ``Finished``; ``Finished`` is last and comes exactly once.
 ``Rewritten`` comes between steps. What was told as ``Text`` or ``Reasoning`` before a ``Progress`` in phase
-``resample`` does not count: it is asked again.
+``resample`` does not count: it is asked again. What such an answer cost comes directly before as a ``UsageReported``
+of its own, so that the sum of all is what was spent.
 """
 
 from __future__ import annotations

@@ -8,11 +8,14 @@ import pytest
 
 from hearth.agent import loop
 from hearth.agent.context import Context
+from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.loop import CUT_NOTE, INTERRUPTED, MOST_CUTS, NOT_RUN, Turn, run_turn
 from hearth.agent.transcript import Transcript, create_transcript
-from hearth.events import Event, Progress, Text, ToolCalled, ToolReturned, UsageReported
+from hearth.events import Event, Progress, Rewritten, Text, ToolCalled, ToolReturned, UsageReported
 from hearth.llm.answer import Failed, ModelEvent, PrefillProgress, Truncated, Waiting
+from hearth.llm.cut import Shears
+from hearth.llm.repaired import RepairedModel
 from hearth.llm.request import Request
 from hearth.llm.scripted import Line, ScriptedModel, Stall, call, say
 from hearth.messages import Message, ToolCall, Usage
@@ -65,6 +68,26 @@ async def test_runs_tools_until_the_model_rests(history: Transcript) -> None:
     assert [type(event) for event in seen] == [Text, UsageReported, ToolCalled, ToolReturned, Text, UsageReported]
     returned = next(event for event in seen if isinstance(event, ToolReturned))
     assert (returned.text, returned.shown, returned.failed) == ("did read", "short", False)
+
+
+async def test_what_discarded_answers_cost_is_told_and_no_size_of_the_conversation(history: Transcript) -> None:
+    model, turn, seen = ScriptedModel([say("")] * 6 + [say("all done")]), Turn(), list[Event]()
+    history.begin_turn("go " * 600)
+    # A window that one request fills by a quarter; seven of them would fill it twice.
+    context = Context(history, None, seen.append, window=2_048)
+    await run_turn(
+        FittedModel(Shears(RepairedModel(model)), context), Desk(), context, Trusting(), seen.append, 5, turn
+    )
+    assert (turn.status, turn.text) == ("completed", "all done")
+    assert len(model.bodies) == 7
+    reported = [event for event in seen if isinstance(event, UsageReported)]
+    assert [(event.step, event.usage.prompt) for event in reported] == [(1, len(body) // 4) for body in model.bodies]
+    assert context.used == sum((reported[-1].usage.prompt, reported[-1].usage.generated))
+    await context.prepare()
+    assert not [event for event in seen if isinstance(event, Rewritten)]
+    # Each is told right before it is asked again.
+    order = [type(event) for event in seen if isinstance(event, UsageReported | Progress)]
+    assert order == [UsageReported, Progress] * 6 + [UsageReported]
 
 
 async def test_the_tool_message_is_the_result_and_nothing_more(history: Transcript) -> None:

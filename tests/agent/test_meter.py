@@ -50,6 +50,13 @@ def test_what_was_rewritten_is_estimated_anew() -> None:
     assert meter.count([Message("user", "x")]) < 50
 
 
+def test_of_an_answer_that_was_cut_only_what_was_kept_counts() -> None:
+    meter = Meter(0)
+    meter.saw([ASK], Usage(prompt=400, generated=8_192))
+    assert meter.count([ASK, Message("assistant", "[cut off]")]) < 800
+    assert meter.count([ASK, Message("assistant", CODE * 40)]) == 8_592
+
+
 def test_a_refusal_is_believed() -> None:
     meter = Meter(0)
     meter.told([ASK, CALL, RESULT], 9_000)

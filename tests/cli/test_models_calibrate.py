@@ -100,6 +100,17 @@ async def test_what_is_found_is_told_kept_and_forgotten(home: Path, monkeypatch:
         assert load(paths.calibration, "able", url) is None
 
 
+@pytest.mark.slow
+async def test_what_sessions_mend_counts_as_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(AbleModel("leaks")) as url:
+        monkeypatch.setenv("HEARTH_URL", url)
+        code, out, err = await hearth("able", "--json")
+    assert code == 0, err
+    told: dict[str, Any] = json.loads(out)
+    assert (told["dialect"], told["calls"]["right"], told["parallel"]["right"]) == ("chat", 3, 2)
+    assert told["edits"]["replace"]["right"] > 0
+
+
 async def test_the_template_that_an_endpoint_shows_is_asked_for() -> None:
     async with serving(AbleModel()) as url:
         markers = await ChatClient(Endpoint(url)).transport.template_of("a/b c ä.gguf")

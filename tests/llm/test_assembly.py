@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.llm.answer import Completed, Failed, PrefillProgress, ReasoningDelta, TextDelta, Truncated
+from hearth.llm.answer import CallDelta, Completed, Failed, PrefillProgress, ReasoningDelta, TextDelta, Truncated
 from hearth.llm.assembly import Assembly
 from hearth.messages import Message, ToolCall, Usage
 
@@ -32,8 +32,11 @@ def test_call_arguments_are_the_raw_text_however_they_are_cut(cuts: list[int]) -
     borders = [0, *sorted(cuts), len(arguments)]
     assembly = Assembly()
     assembly.add(chunk({"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "read", "arguments": ""}}]}))
+    told = ""
     for low, high in itertools.pairwise(borders):
-        assembly.add(chunk({"tool_calls": [{"index": 0, "function": {"arguments": arguments[low:high]}}]}))
+        deltas = assembly.add(chunk({"tool_calls": [{"index": 0, "function": {"arguments": arguments[low:high]}}]}))
+        told += "".join(delta.text for delta in deltas if isinstance(delta, CallDelta))
+    assert told == arguments
     assembly.add(chunk({}, "tool_calls"))
     final = assembly.finish(0, 0)
     assert isinstance(final, Completed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hearth.llm.answer import (
+    CallDelta,
     Completed,
     Failed,
     ModelEvent,
@@ -53,6 +54,13 @@ def looping_text(times: int = 10_000) -> Iterable[ModelEvent]:
 def looping_thought() -> Iterable[ModelEvent]:
     yield ReasoningDelta("The test fails. ")
     yield from (ReasoningDelta("Wait, let me look at the loop again. ") for _ in range(10_000))
+
+
+def looping_call() -> Iterable[ModelEvent]:
+    yield PrefillProgress(40, 40, 4, 2.0)
+    yield TextDelta("I write it.")
+    yield CallDelta('{"path": "a.py", "content": "')
+    yield from (CallDelta("def helper():\\n    return the same value\\n") for _ in range(10_000))
 
 
 def good(text: str = "done") -> list[ModelEvent]:
@@ -108,6 +116,52 @@ async def test_what_loops_three_times_ends_where_it_was_good() -> None:
     assert [request.sampling["temperature"] for request in stream.asked] == [0.7, 0.9, 1.1]
 
 
+async def test_what_discarded_answers_cost_is_told_once() -> None:
+    stream = Stream([looping_text(), looping_text(), looping_text()])
+    events = await listen(Shears(stream))
+    costs = [event.usage for event in events if isinstance(event, Resampled)]
+    assert [cost.prompt for cost in costs] == [40, 40, 0]
+    assert costs[0].generated == stream.closed[0] - 2
+    assert isinstance(events[-1], Completed)
+    assert events[-1].usage.prompt == 40
+
+
+async def test_a_loop_within_a_call_is_cut_and_asked_again() -> None:
+    stream = Stream([looping_call(), good()])
+    events = await listen(Shears(stream))
+    (resampled,) = [event for event in events if isinstance(event, Resampled)]
+    assert resampled.reason.startswith("it wrote the same again and again in a call: ")
+    assert resampled.usage.prompt == 40
+    assert stream.closed[0] < 1_000
+    assert events[-2:] == good()
+
+
+async def test_a_call_that_always_loops_is_cut_and_does_not_run() -> None:
+    events = await listen(Shears(Stream([looping_call(), looping_call(), looping_call()])))
+    last = events[-1]
+    assert isinstance(last, Truncated)
+    assert last.message == Message("assistant", "I write it.")
+
+
+FILES = {
+    "the same line 150 times": "The quick brown fox jumps over the lazy dog.\\n" * 150,
+    "a matrix of zeros": ("0, " * 64 + "\\n") * 64,
+    "an empty page": "\\n" * 5_000,
+    "records that are alike": '{\\"id\\": 0, \\"name\\": \\"test user\\", \\"mail\\": \\"a@example.com\\"},\\n' * 100,
+    "the same function three times": "def check(value):\\n" + "    assert value is not None, value\\n" * 60,
+    "a long file": "".join(f"    value_{n} = read_value({n})\\n" for n in range(2_000)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("size", [3, 4_000])
+async def test_a_file_that_repeats_itself_is_written(name: str, size: int) -> None:
+    text = FILES[name]
+    pieces = [CallDelta(text[at : at + size]) for at in range(0, len(text), size)]
+    events = [CallDelta('{"path": "a", "content": "'), *pieces, CallDelta('"}'), *good()]
+    assert await listen(Shears(Stream([events]))) == events
+
+
 async def test_what_only_thought_in_circles_ends_without_a_text() -> None:
     events = await listen(Shears(Stream([looping_thought() for _ in range(3)])))
     assert isinstance(events[-2], Resampled)
@@ -128,7 +182,7 @@ async def test_thinking_beyond_the_budget_is_asked_again_in_brief() -> None:
     events = await listen(Shears(stream, thinking=100, brief={"reasoning_effort": "low"}))
     assert events[-1] == good()[-1]
     assert [event for event in events if isinstance(event, Resampled)] == [
-        Resampled("it thought for more than 100 tokens", 1)
+        Resampled("it thought for more than 100 tokens", 1, Usage(generated=101))
     ]
     assert stream.asked[1].sampling["reasoning_effort"] == "low"
     assert "reasoning_effort" not in stream.asked[0].sampling

@@ -66,6 +66,7 @@ WANTED = {
     "base64 of an empty picture": base64.b64encode(bytes(4_000)).decode(),
     "a maze": maze(),
     "a matrix of zeros": matrix_of_zeros(),
+    "a wide matrix of zeros": ("0, " * 64 + "\n") * 50,
     "784 zeros": "0, " * 784,
     "numbers": ", ".join(map(str, range(8_000))),
     "a refrain": prose_with_a_refrain(),

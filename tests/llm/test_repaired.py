@@ -1,16 +1,28 @@
 """The model whose answers are mended, over a model that plays a script."""
 
 import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from hearth.llm.answer import Completed, Failed, ModelEvent, ReasoningDelta, Resampled, TextDelta, Truncated
+from hearth.llm.answer import (
+    CallDelta,
+    Completed,
+    Failed,
+    Model,
+    ModelEvent,
+    ReasoningDelta,
+    Resampled,
+    TextDelta,
+    Truncated,
+)
 from hearth.llm.repair.cases import TOOLS
-from hearth.llm.repaired import MOST_RESAMPLES, RepairedModel, warm
+from hearth.llm.repaired import MOST_RESAMPLES, NOT_ALONE, RepairedModel, warm
 from hearth.llm.request import Request
 from hearth.llm.scripted import Line, ScriptedModel, call, say
-from hearth.messages import Message, Usage
+from hearth.messages import Message, ToolCall, Usage
 
 READ = '<tool_call>\n{"name": "read", "arguments": {"path": "a.py"}}\n</tool_call>'
 BROKEN = '<tool_call>\n{"name": "read", "arguments": {"path": , "x"}}\n</tool_call>'
@@ -99,8 +111,9 @@ async def test_a_broken_answer_is_asked_again_warmer_and_paid_for() -> None:
     assert completed(events).message == say("Done.")
     assert [json.loads(body)["temperature"] for body in model.bodies] == [0.0, 0.1, 0.2]
     assert [json.loads(body)["messages"] for body in model.bodies] == [[{"role": "user", "content": "go"}]] * 3
-    usage = completed(events).usage
-    assert usage.prompt == usage.reused + usage.new == sum(len(body) // 4 for body in model.bodies)
+    costs = [event.usage for event in events if isinstance(event, Resampled)]
+    # The last one is the size of the conversation; what the others cost is told with them.
+    assert [usage.prompt for usage in (*costs, completed(events).usage)] == [len(body) // 4 for body in model.bodies]
     last = max(index for index, event in enumerate(events) if isinstance(event, Resampled))
     assert text_of(events[last:]) == "Done."
 
@@ -121,6 +134,55 @@ async def test_markup_without_any_tool_fails_with_a_reason() -> None:
     assert isinstance(events[-1], Failed)
     assert "cannot be read, 7 times in a row" in events[-1].reason
     assert events[-1].fix
+
+
+@dataclass
+class Broken:
+    """A dialect that has no certain reading of any of its answers."""
+
+    message: Message
+    asked: int = 0
+
+    async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+        self.asked += 1
+        yield TextDelta(self.message.content)
+        yield Completed(self.message, Usage(generated=self.asked), "a header without its message")
+
+
+async def hear(model: Model) -> list[ModelEvent]:
+    return [event async for event in RepairedModel(model).answer(request())]
+
+
+async def test_nothing_is_read_out_of_what_a_dialect_tells_as_broken() -> None:
+    model = Broken(say(f"I look.\n{READ}"))
+    events = await hear(model)
+    assert model.asked == MOST_RESAMPLES + 1
+    assert isinstance(events[-1], Failed)
+    assert "7 times in a row: a header without its message" in events[-1].reason
+    assert [event.usage.generated for event in events if isinstance(event, Resampled)] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_calls_that_a_dialect_refuses_are_asked_again_and_then_told() -> None:
+    cut = ToolCall("1", "bash", "{}", "not run: the call broke off before its end; write it again, whole")
+    good = ToolCall("2", "read", '{"path": "a"}')
+    model = Broken(Message("assistant", "I run it.", (good, cut)))
+    events = await hear(model)
+    assert model.asked == MOST_RESAMPLES + 1
+    found = completed(events).message
+    assert found.content == "I run it."
+    assert found.tool_calls == (ToolCall("2", "read", '{"path": "a"}', NOT_ALONE), cut)
+
+
+async def test_a_refusal_that_comes_in_stays() -> None:
+    line = Message("assistant", "", (ToolCall("1", "no_such", "{}", "not run: it is not Tuesday"),))
+    events, model = await ask(line)
+    assert completed(events).message == line
+    assert len(model.bodies) == 1
+
+
+async def test_what_is_held_back_is_told_as_part_of_a_call() -> None:
+    events, _ = await ask(say(f"I look.\n{READ}"))
+    assert READ.splitlines()[1] in "".join(event.text for event in events if isinstance(event, CallDelta))
 
 
 async def test_an_answer_that_stays_empty_goes_to_the_guard() -> None:
@@ -148,7 +210,8 @@ async def test_cut_while_thinking_is_asked_again_once() -> None:
     events, model = await ask(line, line, line)
     assert len(model.bodies) == 2
     assert isinstance(events[-1], Truncated)
-    assert events[-1].usage.generated == 18
+    assert events[-1].usage.generated == 9
+    assert [event.usage.generated for event in events if isinstance(event, Resampled)] == [9]
 
 
 async def test_a_call_of_the_servers_own_that_was_cut_is_not_asked_again() -> None:

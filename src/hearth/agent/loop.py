@@ -160,8 +160,10 @@ async def step(model: Model, request: Request, emit: Emit, turn: Turn) -> Final:
                     emit(events.Progress("prefill", done, total, event.eta_s))
                 case Waiting(reason, note):
                     emit(events.Progress(reason, note=note))
-                case Resampled(reason, attempt):
+                case Resampled(reason, attempt, usage):
                     turn.text = ""
+                    if usage != Usage():
+                        emit(events.UsageReported(turn.steps, usage))
                     emit(events.Progress("resample", attempt, note=reason))
                 case Completed() | Truncated() | Failed():
                     return event

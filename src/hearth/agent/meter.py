@@ -27,6 +27,10 @@ LEAST_MEASURED = 300
 """Tokens of appended text that must have been measured before it counts more than the first request does."""
 LEAST_COMPUTED = 64
 """New prompt tokens of a step whose speed is worth counting."""
+MOST_DENSE = 2
+"""How many times as many tokens a message may have as its weight lets expect,"""
+MOST_LOST = 256
+"""and how many more: of what a model writes some never comes, such as marks and short thoughts."""
 _SMALL = re.compile(r"[0-9]")
 _MARKS = re.compile(r"[^\w\s]", re.ASCII)
 _DENSE = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
@@ -110,7 +114,9 @@ class Meter:
             if _holds(mark, messages):
                 after = messages[mark.count :]
                 if mark.generated and after and after[0].role == "assistant":
-                    return mark.prompt + mark.generated + (self.tokens(weigh_all(after[1:])) if after[1:] else 0)
+                    # Of an answer that was cut, or from which a loop was taken, only a part was kept.
+                    kept = min(mark.generated, MOST_DENSE * self.tokens(weigh_message(after[0])) + MOST_LOST)
+                    return mark.prompt + kept + (self.tokens(weigh_all(after[1:])) if after[1:] else 0)
                 return mark.prompt + (self.tokens(weigh_all(after)) if after else 0)
         return self.tokens(self._base + weigh_all(messages))
 

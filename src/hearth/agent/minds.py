@@ -48,16 +48,20 @@ class Minds:
         await self.look()
         return self.window(model)
 
-    async def profile(self, model: str) -> Profile:
-        """What is known of it: by the package, its chat template, a calibration, the owner."""
+    async def profile(self, model: str, *, fresh: bool = False) -> Profile:
+        """What is known of it: by the package, its chat template, a calibration (not if ``fresh``), the owner."""
         if model == PILOT.name:
             return PILOT
-        settings, transport = self._settings, self._client.transport
-        # Only llama.cpp completes raw prompts, and that of this disk: MODEL@NAME is somebody else's engine.
-        raw = transport.is_llama and model.rpartition("@")[2] not in settings.engines
-        found = measured(self._paths.calibration, model, settings.gateway.url)
-        template = await transport.template_of(model)
+        settings = self._settings
+        found = None if fresh else measured(self._paths.calibration, model, settings.gateway.url)
+        template = await self._client.transport.template_of(model)
+        raw = self.completes(model)
         return profile_for(model, template, self.window(model), settings.profiles, found, raw=raw)
+
+    def completes(self, model: str) -> bool:
+        """Whether a raw prompt can be completed by it: only by llama.cpp, and that of this disk: MODEL@NAME is somebody
+        else's engine."""
+        return self._client.transport.is_llama and model.rpartition("@")[2] not in self._settings.engines
 
     def sees(self, model: str) -> bool:
         """Whether it takes images."""

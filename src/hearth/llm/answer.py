@@ -1,7 +1,7 @@
 """What a model gives back: one closed union of stream events, and the seam behind which every model stands.
 
-Order of a stream: any number of Waiting, PrefillProgress, ReasoningDelta, TextDelta and Resampled, then exactly one of
-Completed, Truncated and Failed.
+Order of a stream: any number of Waiting, PrefillProgress, ReasoningDelta, TextDelta, CallDelta and Resampled, then
+exactly one of Completed, Truncated and Failed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 from hearth.llm.request import Request
 from hearth.messages import Message, Usage
+
+_NOTHING = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,14 @@ class TextDelta:
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """A piece of the model's reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of what is, or may become, a call: of its arguments, or of markup around them. It is no text to be shown,
+    and nobody may read a call from it: the calls are in Completed. It is for who watches what a model writes."""
 
     text: str
 
@@ -54,10 +64,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """What came so far of this answer does not count, it is asked again; ``attempt`` counts from 1."""
+    """What came so far of this answer does not count, it is asked again; ``attempt`` counts from 1.
+
+    ``usage`` is what the discarded answer cost, as far as that is known. The final event has that of the last one only,
+    for this is the size of the conversation.
+    """
 
     reason: str
     attempt: int
+    usage: Usage = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,7 @@ class Failed:
     window: int = 0
 
 
-Delta = TextDelta | ReasoningDelta | PrefillProgress | Waiting | Resampled
+Delta = TextDelta | ReasoningDelta | CallDelta | PrefillProgress | Waiting | Resampled
 Final = Completed | Truncated | Failed
 ModelEvent = Delta | Final
 

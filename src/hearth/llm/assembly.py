@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hearth.llm.answer import Completed, Delta, Failed, Final, PrefillProgress, ReasoningDelta, TextDelta, Truncated
+from hearth.llm.answer import (
+    CallDelta,
+    Completed,
+    Delta,
+    Failed,
+    Final,
+    PrefillProgress,
+    ReasoningDelta,
+    TextDelta,
+    Truncated,
+)
 from hearth.llm.failures import failure_from_error
 from hearth.messages import Message, ToolCall, Usage
 
@@ -173,7 +183,9 @@ class Assembly:
             call.id = call.id or part.id or ""
             if part.function:
                 call.name += part.function.name or ""
-                call.arguments += part.function.arguments or ""
+                if arguments := part.function.arguments:
+                    call.arguments += arguments
+                    deltas.append(CallDelta(arguments))
         return deltas
 
     def _count(self, first_s: float, total_s: float) -> Usage:

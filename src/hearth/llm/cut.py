@@ -1,7 +1,7 @@
 """A model whose answers are cut when they go round in circles, or when it thinks for too long, and asked for again.
 
-Only what comes as text or reasoning is seen. The arguments of calls are put together below this; what bounds them is
-the token limit, and an answer cut there runs no call.
+Text, reasoning and the arguments of calls are watched, each by itself. A file may hold much that is alike: in a call it
+takes more for a loop.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from hearth.llm.answer import (
+    CallDelta,
     Completed,
     Failed,
     Model,
@@ -22,7 +23,7 @@ from hearth.llm.answer import (
     TextDelta,
     Truncated,
 )
-from hearth.llm.ngrams import REASONING, Circling, Repetition
+from hearth.llm.ngrams import CALL, REASONING, Circling, Repetition
 from hearth.llm.request import Request
 from hearth.messages import Message, Usage
 
@@ -50,7 +51,8 @@ class Shears:
 
     async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """The answer; a bad one is cut (which frees the slot), told as Resampled and asked for again, warmer, twice.
-        After that the answer is what was there before its loop: then the last Resampled is followed by that text."""
+        After that the answer is what was there before its loop: then the last Resampled is followed by that text. One
+        whose call went round is Truncated, for nothing of it may run."""
         asked = request
         for attempt in range(1, MOST_ATTEMPTS + 2):
             watch = _Watch(self._thinking)
@@ -66,12 +68,15 @@ class Shears:
                         break
                 else:
                     return
-            yield Resampled(watch.reason, attempt)
+            last = attempt > MOST_ATTEMPTS
+            # What the last one cost is told with what is kept of it.
+            yield Resampled(watch.reason, attempt, Usage() if last else watch.usage())
             sampling = self._brief if watch.thought_too_long else {}
             asked = replace(request, sampling={**warm(request.sampling, attempt), **sampling})
         if watch.text:
             yield TextDelta(watch.text)
-        yield Completed(Message("assistant", watch.text, reasoning=watch.reasoning), watch.usage())
+        message = Message("assistant", watch.text, reasoning=watch.reasoning)
+        yield (Truncated if watch.in_call else Completed)(message, watch.usage())
 
 
 def warm(sampling: Mapping[str, Any], attempt: int) -> dict[str, Any]:
@@ -89,11 +94,13 @@ class _Watch:
         self._prefill: PrefillProgress | None = None
         self.reason = ""
         self.thought_too_long = False
+        self.in_call = False
         self._said: list[str] = []
         self._thoughts: list[str] = []
         self._deltas = self._thinking_deltas = self._thinking_characters = 0
         self._repetition = Repetition()
         self._thought_repetition = Repetition(REASONING)
+        self._call_repetition = Repetition(CALL)
         self._circling = Circling()
 
     def see(self, event: ModelEvent) -> None:
@@ -109,6 +116,11 @@ class _Watch:
                 self._deltas += 1
                 self._thoughts.append(text)
                 self._weigh_thought(text)
+            case CallDelta(text):
+                self._deltas += 1
+                if loop := self._call_repetition.add(text):
+                    self.in_call = True
+                    self.reason = f"it wrote the same again and again in a call: {_show(loop.stretch)}"
             case PrefillProgress():
                 self._prefill = event
 

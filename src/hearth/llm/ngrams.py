@@ -39,6 +39,13 @@ ANSWER = (Row(16, 1, 8_000, 8_000), Row(200, 16, 12_000, 3_000), Row(1_000, 6, 6
 """Measured against tables, minified code, base64 and mazes (``tests/llm/test_ngrams.py``): none of them comes near.
 At four characters a token a loop costs 750 to 3,000 tokens before it is cut, not the 8,192 of a whole answer."""
 REASONING = (Row(16, 1, 3_000, 3_000), Row(200, 8, 2_000, 1_000), Row(1_000, 4, 2_000, 1_500), Row(8_001, 3, 0, 0))
+CALL = (
+    Row(16, 1, 12_000, 12_000),
+    Row(200, 16, 16_000, 8_000),
+    Row(1_000, 8, 16_000, 8_000),
+    Row(8_001, 4, 12_000, 12_000),
+)
+"""For the arguments of calls: files are written there, which may hold the same line a hundred times over."""
 
 GRAM = 6
 """Words of one n-gram."""
@@ -102,8 +109,11 @@ def find_period(tail: str, rows: Sequence[Row] = ANSWER) -> int:
         period = len(tail) - len(needle) - at
         if period > LONGEST_STRETCH:
             return 0
-        needed = needed_characters(tail[-period:], rows)
-        if needed <= len(tail) and tail[len(tail) - needed + period :] == tail[-needed : len(tail) - period]:
+        stretch = tail[-period:]
+        needed = needed_characters(stretch, rows)
+        repeated = needed <= len(tail) and tail[len(tail) - needed + period :] == tail[-needed : len(tail) - period]
+        # What is copies itself is judged by the shortest: six short rows are no long one.
+        if repeated and (stretch + stretch).find(stretch, 1) == period:
             return period
         end = at + len(needle) - 1
     return 0

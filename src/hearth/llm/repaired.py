@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hearth.llm.answer import (
+    CallDelta,
     Completed,
     Failed,
     Final,
@@ -39,6 +40,9 @@ HOTTEST = 1.0
 UNPARSED = re.compile(r"Failed to parse input at pos|output that does not match the expected")
 """What llama-server says when its parser cannot read the answer: the fault of the model, not of the engine."""
 
+NOT_ALONE = "not run: another call of the same message could not be run. Send them again."
+"""What the calls beside a refused one are told."""
+
 
 class RepairedModel:
     """Stands before a model and judges each of its answers.
@@ -46,7 +50,8 @@ class RepairedModel:
     Calls are completed with canonical names and arguments; calls that must not run carry a refusal, which the model
     reads as their result. What is broken or empty is asked for again, a little warmer each time, and enters no history.
     When that has been done often enough: an empty answer goes out as it is, a call that was understood in part goes out
-    with one precise error, all else is Failed. The usage is that of all the answers together.
+    with one precise error, all else is Failed. What a dialect tells as broken is asked for again unseen: nothing is
+    ever read out of it. What is held back of the text comes as CallDelta.
     """
 
     def __init__(self, model: Model, most_resamples: int = MOST_RESAMPLES) -> None:
@@ -55,7 +60,6 @@ class RepairedModel:
 
     async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Stream the answer; Resampled says that what came so far does not count."""
-        spent = Usage()
         for attempt in range(self._most + 1):
             screen = Screen(tool.name for tool in request.tools)
             final: Final | None = None
@@ -63,17 +67,19 @@ class RepairedModel:
                 async for event in stream:
                     match event:
                         case TextDelta(text):
-                            for delta in screen.feed(text):
+                            shown = screen.feed(text)
+                            for delta in shown:
                                 yield delta
+                            if not shown:
+                                yield CallDelta(text)
                         case Completed() | Truncated() | Failed():
                             final = event
                         case _:
                             yield event
-            outcome = _react(final or Failed("engine", "the answer broke off before its end"), request, spent)
+            outcome = _react(final or Failed("engine", "the answer broke off before its end"), request)
             most = min(self._most, MOST_CUT_RESAMPLES) if isinstance(final, Truncated) else self._most
             if outcome.again and attempt < most:
-                spent = outcome.spent
-                yield Resampled(outcome.again, attempt + 1)
+                yield Resampled(outcome.again, attempt + 1, _cost(outcome.final))
                 continue
             if rest := _rest(screen.shown, outcome.text):
                 yield TextDelta(rest)
@@ -87,17 +93,19 @@ class _Outcome:
 
     final: Final
     text: str
-    spent: Usage
     again: str = ""
     verdict: Verdict | None = None
 
 
-def _react(final: Final, request: Request, spent: Usage) -> _Outcome:
+def _react(final: Final, request: Request) -> _Outcome:
     if isinstance(final, Failed):
         unparsed = final.source == "engine" and UNPARSED.search(final.reason)
-        return _Outcome(final, final.partial, spent, "the server could not read the answer" if unparsed else "")
-    usage = add_usage(spent, final.usage)
-    message, cut = final.message, isinstance(final, Truncated)
+        return _Outcome(final, final.partial, "the server could not read the answer" if unparsed else "")
+    usage, message, cut = final.usage, final.message, isinstance(final, Truncated)
+    if isinstance(final, Completed) and (final.broken or _is_refused(message)):
+        # Whoever made it knows better than anybody what it is: here it is not looked into.
+        whole = Completed(refuse_all(message), usage, final.broken)
+        return _Outcome(whole, message.content if _is_refused(message) else "", final.broken)
     verdict = judge(Said(message.content, message.reasoning, message.tool_calls, cut), request.tools)
     match verdict:
         case Calls(calls, text, reasoning):
@@ -110,15 +118,17 @@ def _react(final: Final, request: Request, spent: Usage) -> _Outcome:
             message = replace(message, content=text, reasoning=reasoning)
         case Resample(reason):
             if cut and not message.reasoning and not message.content:
-                return _Outcome(Truncated(message, usage), "", usage)  # a call of the server's own was cut
+                return _Outcome(Truncated(message, usage), "")  # a call of the server's own was cut
             ended = Truncated(message, usage) if cut else Completed(message, usage)
-            return _Outcome(ended, verdict.text, usage, reason, verdict)
-    return _Outcome(Truncated(message, usage) if cut else Completed(message, usage), message.content, usage)
+            return _Outcome(ended, verdict.text, reason, verdict)
+    return _Outcome(Truncated(message, usage) if cut else Completed(message, usage), message.content)
 
 
 def _give_up(outcome: _Outcome, attempt: int) -> Final:
     """The end of an answer that was asked for as often as may be."""
     verdict, final = outcome.verdict, outcome.final
+    if isinstance(final, Completed) and final.broken and not _is_refused(final.message):
+        return _unreadable(final.broken, attempt)
     if not isinstance(verdict, Resample) or isinstance(final, Failed) or verdict.empty:
         return final
     if isinstance(final, Truncated):
@@ -130,8 +140,28 @@ def _give_up(outcome: _Outcome, attempt: int) -> Final:
         )
         call = ToolCall(f"call_{secrets.token_hex(8)}", verdict.tool, "{}", refusal)
         return Completed(Message("assistant", verdict.text, (call,), reasoning=verdict.reasoning), final.usage)
-    reason = f"the model's answer cannot be read, {attempt + 1} times in a row: {verdict.reason}"
+    return _unreadable(verdict.reason, attempt)
+
+
+def _unreadable(why: str, attempt: int) -> Failed:
+    reason = f"the model's answer cannot be read, {attempt + 1} times in a row: {why}"
     return Failed("engine", reason, "try another model, or see how this one calls: hearth models calibrate", 1)
+
+
+def _is_refused(message: Message) -> bool:
+    return any(call.refusal for call in message.tool_calls)
+
+
+def refuse_all(message: Message) -> Message:
+    """The message with no call that runs, if one of them must not: what one does may rest on another."""
+    if not _is_refused(message):
+        return message
+    calls = tuple(call if call.refusal else replace(call, refusal=NOT_ALONE) for call in message.tool_calls)
+    return replace(message, tool_calls=calls)
+
+
+def _cost(final: Final) -> Usage:
+    return Usage() if isinstance(final, Failed) else final.usage
 
 
 def warm(request: Request, attempt: int) -> Request:
@@ -145,18 +175,6 @@ def warm(request: Request, attempt: int) -> Request:
     if isinstance(seed := sampling.get("seed"), int) and seed >= 0:
         changed["seed"] = seed + attempt
     return replace(request, sampling=changed)
-
-
-def add_usage(one: Usage, other: Usage) -> Usage:
-    """The sum of two answers' costs."""
-    return Usage(
-        prompt=one.prompt + other.prompt,
-        reused=one.reused + other.reused,
-        new=one.new + other.new,
-        generated=one.generated + other.generated,
-        prefill_s=round(one.prefill_s + other.prefill_s, 4),
-        decode_s=round(one.decode_s + other.decode_s, 4),
-    )
 
 
 def _rest(shown: str, text: str) -> str:

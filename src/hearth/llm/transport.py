@@ -19,7 +19,7 @@ import msgspec
 
 from hearth.errors import Denied, SettingsError, Unavailable
 from hearth.llm import http
-from hearth.llm.answer import Failed, Final, ModelEvent, ReasoningDelta, TextDelta, Waiting
+from hearth.llm.answer import CallDelta, Failed, Final, ModelEvent, ReasoningDelta, TextDelta, Waiting
 from hearth.llm.assembly import Assembly
 from hearth.llm.failures import failure_from_status
 from hearth.llm.request import Request
@@ -230,7 +230,7 @@ async def _read_answer(response: http.Response, assembly: Assembly) -> AsyncGene
                     yield deltas
                     return
                 for delta in deltas:
-                    if isinstance(delta, TextDelta | ReasoningDelta):
+                    if isinstance(delta, TextDelta | ReasoningDelta | CallDelta):
                         first = first or time.monotonic()
                     yield delta
     for delta in assembly.rest():

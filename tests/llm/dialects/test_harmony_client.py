@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 from talks import NAMES, TOOLS
+from test_harmony_parser import RESAMPLED
 
 import harmony_model
 from hearth.llm.answer import (
+    CallDelta,
     Completed,
     Failed,
     ModelEvent,
     PrefillProgress,
     ReasoningDelta,
+    Resampled,
     TextDelta,
     Truncated,
 )
@@ -27,6 +30,7 @@ from hearth.llm.client import ChatClient, Endpoint
 from hearth.llm.dialects.harmony.client import HarmonyClient
 from hearth.llm.dialects.harmony.form import Form
 from hearth.llm.dialects.harmony.markers import MARKS
+from hearth.llm.repaired import RepairedModel
 from hearth.llm.request import Request
 from hearth.messages import Message
 from hearth.paths import resolve_paths
@@ -105,6 +109,26 @@ async def test_what_is_broken_is_the_text_as_it_came() -> None:
         final = (await ask(client))[-1]
     assert isinstance(final, Completed)
     assert (final.message, final.broken) == (Message("assistant", broken), "a call on the final channel")
+
+
+@pytest.mark.parametrize("name", RESAMPLED)
+async def test_what_is_broken_is_asked_again_and_never_runs(name: str) -> None:
+    broken, good = Answer(RESAMPLED[name]), Answer("<|channel|>final<|message|>Hi.<|return|>")
+    async with pretending(*[broken] * 3, good, *[broken] * 3) as (client, _):
+        model = RepairedModel(client, most_resamples=2)
+        given_up = [event async for event in model.answer(ASKED)]
+        assert [type(event) for event in given_up if isinstance(event, Resampled)] == [Resampled] * 2
+        assert isinstance(given_up[-1], Failed)
+        assert "3 times in a row" in given_up[-1].reason
+        fine = [event async for event in model.answer(ASKED)]
+        assert isinstance(fine[-1], Completed)
+        assert fine[-1].message == Message("assistant", "Hi.")
+
+
+async def test_arguments_are_told_as_they_come() -> None:
+    async with pretending(Answer(ANSWER)) as (client, _):
+        seen = await ask(client)
+    assert "".join(event.text for event in seen if isinstance(event, CallDelta)) == '{"command":"ls"}'
 
 
 async def test_what_is_cut_calls_nothing() -> None:

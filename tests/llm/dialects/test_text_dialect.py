@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from talks import TEXT, TOOLS, answers, arguments, conversations, cut
 
-from hearth.llm.answer import Completed, Failed, ModelEvent, TextDelta, Truncated
+from hearth.llm.answer import CallDelta, Completed, Failed, ModelEvent, TextDelta, Truncated
 from hearth.llm.dialects.text.model import TextDialect
 from hearth.llm.dialects.text.parser import AMBIGUOUS, NO_PATH, NOT_ONLY_EDITS, UNCLOSED, TextParser
 from hearth.llm.dialects.text.render import describe_tools, render_call, render_messages
@@ -249,6 +249,7 @@ async def test_a_model_without_tools_calls_one() -> None:
     assert isinstance(final, Completed)
     assert (final.message.content, plain(final.message.tool_calls)) == ("I look.", [("bash", {"command": "ls"}, "")])
     assert told(seen) == "I look."
+    assert "command: ls" in "".join(event.text for event in seen if isinstance(event, CallDelta))
     (asked,) = talker.asked
     assert asked.tools == ()
     assert [message.role for message in asked.messages] == ["system", "user"]

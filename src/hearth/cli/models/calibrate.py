@@ -6,26 +6,21 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from hearth.agent.equipment import make_toolbox
-from hearth.agent.minds import endpoint_for
-from hearth.cli.models.address import find_elsewhere
+from hearth.agent.minds import Minds
 from hearth.cli.models.elsewhere import resolve
 from hearth.cli.models.text import table
 from hearth.errors import UsageError
-from hearth.llm.answer import Model
 from hearth.llm.calibration.measure import Subject, measure
 from hearth.llm.calibration.record import Calibration, Tally, forget, save, verdict
-from hearth.llm.client import ChatClient
-from hearth.llm.dialects.harmony.client import HarmonyClient
-from hearth.llm.dialects.harmony.form import Form
-from hearth.llm.dialects.text.model import TextDialect
 from hearth.llm.families import Dialect
-from hearth.llm.profile import PILOT, profile_for
+from hearth.llm.profile import PILOT
 from hearth.ops.daemon import ensure_daemon
 from hearth.paths import Paths
 from hearth.settings import Settings, load_settings
@@ -58,15 +53,12 @@ async def _measure(
     name: str, limit_s: float, paths: Paths, settings: Settings, environment: Mapping[str, str]
 ) -> Calibration:
     await ensure_daemon(paths, settings, environment, _say)
-    client = ChatClient(endpoint_for(paths, settings))
-    context = (await client.list_models()).get(name, 0)
-    # Only llama.cpp completes raw prompts, and that of this disk.
-    raw = client.transport.is_llama and find_elsewhere(name, settings) is None
-    template = await client.transport.template_of(name)
-    profile = profile_for(name, template, context, settings.profiles, raw=raw)
-    ways: dict[Dialect, Model] = {"chat": client, "text": TextDialect(client)}
-    if raw:
-        ways["harmony"] = HarmonyClient(client.transport, Form(), profile.names)
+    minds = Minds(paths, settings)
+    await minds.look()
+    profile = await minds.profile(name, fresh=True)
+    dialects: tuple[Dialect, ...] = ("chat", "text", "harmony") if minds.completes(name) else ("chat", "text")
+    # As sessions ask it: what is mended there counts as right here.
+    ways = {dialect: minds.mend(replace(profile, dialect=dialect)) for dialect in dialects}
     subject = Subject(name, settings.gateway.url, profile, ways)
     return await measure(subject, _tools, datetime.now().astimezone(), limit_s, _say)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from hearth.errors import EngineFailed
-from hearth.llm.answer import Completed, Failed, Final, Model, Truncated
+from hearth.llm.answer import Completed, Failed, Final, Model, Resampled, Truncated
 from hearth.llm.profile import Profile
 from hearth.llm.request import Request
 from hearth.messages import Message, ToolSpec
@@ -92,6 +92,8 @@ class Exam:
     async def _answer(self, request: Request) -> Final:
         async with aclosing(self._model.answer(request)) as stream:
             async for event in stream:
+                if isinstance(event, Resampled):
+                    self._generated += event.usage.generated
                 if isinstance(event, Completed | Truncated | Failed):
                     return event
         return Failed("agent", "the model's stream ended without a final event")

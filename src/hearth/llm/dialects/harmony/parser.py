@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hearth.llm.answer import ReasoningDelta, TextDelta
+from hearth.llm.answer import CallDelta, ReasoningDelta, TextDelta
 from hearth.llm.dialects.harmony.header import Broken, Said, is_opening, read_header
 from hearth.llm.dialects.harmony.markers import (
     CALL,
@@ -37,7 +37,7 @@ _LAST = (CALL, RETURN, END_OF_TEXT)
 _RUN_IN = re.compile(r"<\|channel\|>(analysis|commentary|final)\b(?![^\s]*=)(?!.*\bto=)\s*(.*)\Z", re.DOTALL)
 """A header without recipient that runs into its text, for want of ``<|message|>``."""
 
-Piece = TextDelta | ReasoningDelta
+Piece = TextDelta | ReasoningDelta | CallDelta
 
 
 @dataclass(slots=True)
@@ -123,11 +123,11 @@ class Parser:
         return self._add(self._part, text)
 
     def _add(self, part: _Part, text: str) -> list[Piece]:
-        """Text of a message, told at once unless it is a call's."""
+        """Text of a message, told at once."""
         first = not part.text
         part.text.append(text)
         if part.is_call:
-            return []
+            return [CallDelta(text)]
         before = first and any(
             each.content and not each.is_call and each.is_reasoning == part.is_reasoning for each in self._parts
         )

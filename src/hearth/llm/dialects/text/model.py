@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from hearth.llm.answer import Completed, Failed, Model, ModelEvent, Resampled, TextDelta, Truncated
+from hearth.llm.answer import CallDelta, Completed, Failed, Model, ModelEvent, Resampled, TextDelta, Truncated
 from hearth.llm.dialects.text.parser import TextParser
 from hearth.llm.dialects.text.render import render_messages
 from hearth.llm.request import Request
@@ -41,6 +41,8 @@ class TextDialect:
                         heard += text
                         if said := parser.feed(text):
                             yield TextDelta(said)
+                        elif parser.calling:
+                            yield CallDelta(text)
                     case Resampled():
                         parser, heard = TextParser(tools, self._edit), ""
                         yield event

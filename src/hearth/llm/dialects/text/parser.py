@@ -75,6 +75,11 @@ class TextParser:
         """What was said so far; nothing of it is part of a call."""
         return "".join(self._prose)
 
+    @property
+    def calling(self) -> bool:
+        """Whether what comes is part of a call, or follows one, and is not said."""
+        return self._block is not None or bool(self._calls)
+
     def feed(self, text: str) -> str:
         """What more is certain to be said to the person."""
         said = ""
