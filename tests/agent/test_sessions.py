@@ -14,11 +14,11 @@ from hearth.agent.sessions import (
     LONGEST_TITLE,
     delete_session,
     fork_session,
+    is_pruning_due,
     list_sessions,
     make_title,
     named_snapshots,
     prune_snapshots,
-    prune_when_due,
     read_session,
     search_sessions,
 )
@@ -253,18 +253,29 @@ def test_snapshots_of_sessions_that_are_gone_are_dropped(tmp_path: Path) -> None
 
 def test_pruning_is_due_once_a_day(tmp_path: Path) -> None:
     stores = tmp_path / "stores"
-    assert not prune_when_due(tmp_path, stores, 0, 1e9)
-    root = tmp_path / "project"
+    assert not is_pruning_due(stores, 1e9)
+    stores.mkdir()
+    # Nothing on the first day; a clock that was set back does not put it off for long.
+    due = [is_pruning_due(stores, now) for now in (1e9, 1e9 + 86_000, 1e9 + 87_000, 1e9 + 87_001, 5e8, 5e8 + 1)]
+    assert due == [False, False, True, False, True, False]
+
+
+def test_what_a_damaged_session_may_need_is_kept(tmp_path: Path) -> None:
+    sessions, stores, root = tmp_path / "sessions", tmp_path / "stores", tmp_path / "project"
+    sessions.mkdir()
     root.mkdir()
     snapshots = Snapshots(root, store_for(stores, root))
-    snapshots.capture()
-    assert prune_when_due(tmp_path, stores, 0, 1e9)
-    assert not snapshots.store.exists()
-    snapshots.capture()
-    assert not prune_when_due(tmp_path, stores, 0, 1e9 + 86_000)
-    assert snapshots.store.exists()
-    assert prune_when_due(tmp_path, stores, 0, 1e9 + 87_000)
-    assert not snapshots.store.exists()
+    (root / "a").write_text("a")
+    name = snapshots.capture()
+    (snapshots.store / "recent").unlink()
+    for text in (
+        f'{{"type":"session","directory":"{root}"}}\n{{"type":"snapshot","id":"{name}\n{{"type":"call"}}\n',
+        f'{{"typ\n"{name}"',
+        f'{{"type":"session","directory":"{root}"}}\n{{"type":"snapshot"}}\n{{"type":"snapshot","id":"{name}"}}\n',
+    ):
+        (sessions / "s.jsonl").write_text(text)
+        prune_snapshots(sessions, stores, 1 << 30)
+        assert snapshots.diff(name, name) == {}
 
 
 def test_every_snapshot_that_a_session_names_is_kept(tmp_path: Path) -> None:

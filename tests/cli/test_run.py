@@ -1,10 +1,12 @@
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from hearth import __version__
+from hearth.agent.rewind import open_snapshots
 from hearth.cli import run as command
 from hearth.cli.main import main
 from hearth.errors import UsageError
@@ -27,6 +29,21 @@ def test_the_prompt_comes_from_the_line_or_from_stdin(
 ) -> None:
     give_stdin(monkeypatch, "from stdin ä\n".encode())
     assert command.read_prompt(given) == prompt
+
+
+def test_old_snapshots_are_dropped_aside_once_a_day(home: Path, tmp_path: Path) -> None:
+    paths = resolve_paths({"HEARTH_HOME": str(home)})
+    paths.ensure()
+    project = tmp_path / "project"
+    project.mkdir()
+    snapshots = open_snapshots(paths, project)
+    snapshots.capture()
+    environment = {**os.environ, "HEARTH_HOME": str(home)}
+    assert command.prune_aside(paths, environment, 1e9) == 0
+    child = command.prune_aside(paths, environment, 1e9 + 100_000)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not snapshots.store.exists()
+    assert command.prune_aside(paths, environment, 1e9 + 100_001) == 0
 
 
 @pytest.mark.parametrize(("given", "terminal"), [("", False), ("  ", False), (None, False), (None, True)])

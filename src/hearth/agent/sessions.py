@@ -37,6 +37,7 @@ PRUNE_EVERY_S = 86_400.0
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MARKS = re.compile(r"^(?:[#>=-]+\s*|```\w*\s*)*")
 """What Markdown has in front of a heading, a point of a list, a quote, and code."""
+_SNAPSHOT = re.compile(rb"\b[0-9a-f]{40}\b")
 _TURN = b'{"type":"message","prompt":'
 _USER = b'{"type":"message","message":{"role":"user"'
 """The first word of a person, in files of before turns were marked."""
@@ -197,36 +198,54 @@ def prune_snapshots(sessions: Path, stores: Path, quota: int) -> tuple[int, int]
 
     Bytes before and after. Raises StateError.
     """
-    wanted: dict[Path, list[str]] = {}
-    for outline in list_sessions(sessions):
-        with suppress(OSError, TranscriptError):
-            path = sessions / f"{outline.id}.jsonl"
-            names = named_snapshots(read_records(path.read_bytes(), path)[0])
-            wanted.setdefault(store_for(stores, Path(outline.directory)), []).extend(names)
-    before = after = 0
+    # The stores first: a session is on the disk before its project has one, so none of a new session is taken for left.
     found = [store for store in stores.iterdir() if (store / "root").is_file()] if stores.is_dir() else []
+    wanted, unsure = _wanted_snapshots(sessions, stores)
+    before = after = 0
     for store in sorted(found, key=lambda store: (store / "root").stat().st_mtime, reverse=True):
         snapshots = Snapshots(Path(os.fsdecode((store / "root").read_bytes())), store)
         before += snapshots.size()
-        if store in wanted:
-            after += snapshots.prune(wanted[store], max(quota - after, 0))
+        if store in wanted or unsure:
+            after += snapshots.prune([*wanted.get(store, ()), *unsure], max(quota - after, 0))
         else:
             shutil.rmtree(store, ignore_errors=True)
     return before, after
 
 
-def prune_when_due(sessions: Path, stores: Path, quota: int, now: float) -> bool:
-    """Prune once a day, whoever comes first; whether it was done. What cannot be pruned now is tried again then."""
+def is_pruning_due(stores: Path, now: float) -> bool:
+    """Whether nobody pruned today; whoever asks first is told so, and is to do it. Nothing is due on the first day."""
     mark = stores / ".pruned"
     try:
-        if not stores.is_dir() or (mark.exists() and now - mark.stat().st_mtime < PRUNE_EVERY_S):
+        if not stores.is_dir():
+            return False
+        last = mark.stat().st_mtime if mark.exists() else now
+        if 0 <= now - last < PRUNE_EVERY_S and mark.exists():
             return False
         mark.touch()
         os.utime(mark, (now, now))
-        prune_snapshots(sessions, stores, quota)
-    except (OSError, StateError):
+    except OSError:
         return False
-    return True
+    return last != now
+
+
+def _wanted_snapshots(sessions: Path, stores: Path) -> tuple[dict[Path, list[str]], list[str]]:
+    """The snapshots that sessions name, by their store, those of the last used first; and what files that are damaged
+    may name, of whatever store. Raises StateError for a file that cannot be read: nobody knows what it names."""
+    wanted: dict[Path, list[str]] = {}
+    unsure: list[str] = []
+    try:
+        files = sorted(((path.stat().st_mtime_ns, path) for path in _files(sessions)), reverse=True)
+        for _, path in files:
+            data = path.read_bytes()
+            try:
+                records, _ = read_records(data, path)
+                store = store_for(stores, Path(records[0]["directory"]))
+                wanted.setdefault(store, []).extend(named_snapshots(records))
+            except (TranscriptError, ValueError, KeyError, TypeError, IndexError):
+                unsure += [name.decode("ascii") for name in _SNAPSHOT.findall(data)]
+    except OSError as error:
+        raise StateError(f"cannot read the sessions in {sessions}: {error.strerror}", "run: hearth doctor") from error
+    return wanted, list(dict.fromkeys(unsure))
 
 
 def named_snapshots(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -17,12 +18,14 @@ import msgspec
 
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
+from hearth.agent.rewind import snapshot_folder
 from hearth.agent.session import Session
+from hearth.agent.sessions import is_pruning_due
 from hearth.cli.models.address import find_elsewhere
 from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
 from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.events import Event, Failed, Finished
-from hearth.ops.daemon import ensure_daemon
+from hearth.ops.daemon import ensure_daemon, run_aside
 from hearth.ops.record import read_record, version_note
 from hearth.paths import Paths, resolve_paths
 from hearth.settings import load_settings
@@ -101,6 +104,14 @@ async def _run(args: argparse.Namespace, output: Output, environment: Mapping[st
         return await show_turn(session, prompt, output)
     finally:
         await session.close()
+        prune_aside(paths, environment, time.time())
+
+
+def prune_aside(paths: Paths, environment: Mapping[str, str], now: float) -> int:
+    """Have old snapshots dropped, once a day, by a process that nobody waits for: it may take minutes. Its id, or 0."""
+    if not is_pruning_due(snapshot_folder(paths), now):
+        return 0
+    return run_aside(paths, environment, ["sessions", "prune"])
 
 
 def _present_model(name: str, paths: Paths, environment: Mapping[str, str]) -> str:

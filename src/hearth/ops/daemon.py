@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hearth.errors import DaemonUnavailable, StateError
@@ -101,9 +102,6 @@ def _spawn(paths: Paths, environment: Mapping[str, str]) -> subprocess.Popen[byt
 
     ``-P`` and the working folder keep modules of the project that the person works on from being imported.
     """
-    passed = dict(environment)
-    if home := passed.get("HEARTH_HOME"):
-        passed["HEARTH_HOME"] = str(Path(home).expanduser().absolute())
     log = _open(log_file(paths), os.O_WRONLY | os.O_APPEND)
     try:
         return subprocess.Popen(
@@ -111,12 +109,41 @@ def _spawn(paths: Paths, environment: Mapping[str, str]) -> subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=passed,
+            env=_anywhere(environment),
             cwd=paths.data,
             start_new_session=True,
         )
     finally:
         os.close(log)
+
+
+def run_aside(paths: Paths, environment: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Start a command of ours that nobody waits for and nobody hears, last in line for the processor. Its id; 0 where
+    it cannot be started."""
+    lowest = ["nice", "-n", "19"] if shutil.which("nice", path=environment.get("PATH")) else []
+    try:
+        process = subprocess.Popen(
+            [*lowest, sys.executable, "-P", "-m", "hearth", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_anywhere(environment),
+            cwd=paths.data,
+            start_new_session=True,
+        )
+    except OSError:
+        return 0
+    # It outlives this process: there is no end of it to wait for, and no warning that nobody did.
+    process.returncode = 0
+    return process.pid
+
+
+def _anywhere(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process in another folder."""
+    passed = dict(environment)
+    if home := passed.get("HEARTH_HOME"):
+        passed["HEARTH_HOME"] = str(Path(home).expanduser().absolute())
+    return passed
 
 
 def _take_start_lock(paths: Paths, held: contextlib.ExitStack) -> bool:
