@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hearth.agent.frame import Frame
+from hearth.agent.pruning import named_snapshots
 from hearth.agent.replay import Intent
 from hearth.agent.rewind import (
     CHANGED_MEANWHILE,
@@ -27,7 +28,6 @@ from hearth.agent.rewind import (
     tell_finished,
     undo,
 )
-from hearth.agent.sessions import named_snapshots
 from hearth.agent.transcript import Transcript, create_transcript, open_transcript, read_records
 from hearth.errors import StateError, TranscriptError, UsageError
 from hearth.messages import Message, ToolCall

@@ -14,11 +14,8 @@ from hearth.agent.sessions import (
     LONGEST_TITLE,
     delete_session,
     fork_session,
-    is_pruning_due,
     list_sessions,
     make_title,
-    named_snapshots,
-    prune_snapshots,
     read_session,
     search_sessions,
 )
@@ -26,8 +23,8 @@ from hearth.agent.transcript import Transcript, create_transcript, encode_line, 
 from hearth.errors import TranscriptError, UsageError
 from hearth.llm.request import encode_request
 from hearth.messages import Message, ToolCall, ToolSpec
+from hearth.tools.outputs import Outputs
 from hearth.tools.tool import ToolResult
-from hearth.workspace.snapshots import Snapshots, store_for
 
 NOW = datetime(2026, 11, 23, 4, 15)
 TOOLS = (ToolSpec("read", "Read ü.", {"type": "object", "properties": {"path": {"type": "string"}}}),)
@@ -204,87 +201,47 @@ def test_a_fork_after_an_undo(tmp_path: Path) -> None:
         fork_session(tmp_path, "a", 3, NOW)
 
 
+def test_a_fork_can_read_the_whole_outputs_and_outlives_its_origin(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "a.outputs")
+    names = [outputs.keep(text) for text in ("one", "two", "three")]
+    transcript = create(tmp_path, "a")
+    play(transcript, "go", result=f"[the whole is in {names[0]}]")
+    play(transcript, "on", result=f"[the whole is in {names[1]}]")
+    transcript.close()
+    (tmp_path / "tasks").mkdir()
+    create(tmp_path / "tasks", "a.1").close()
+    fresh, first = fork_session(tmp_path, "a", None, NOW), fork_session(tmp_path, "a", 1, NOW)
+    delete_session(tmp_path, "a")
+    taken = Outputs(tmp_path / f"{fresh}.outputs")
+    assert [read_output(taken, name) for name in names[:2]] == ["one", "two"]
+    assert [path.name for path in (tmp_path / f"{first}.outputs").iterdir()] == ["1.txt"]
+    assert (tmp_path / "tasks" / f"{fresh}.1.jsonl").is_file()
+    # What the fork keeps gets a name of its own.
+    assert taken.keep("four") == "output:3"
+
+
+def read_output(outputs: Outputs, name: str) -> str:
+    with os.fdopen(outputs.open(name), encoding="utf-8") as file:
+        return file.read()
+
+
 def test_delete(tmp_path: Path) -> None:
     fill(tmp_path, "a", "one")
     fill(tmp_path, "ab", "two")
     fill(tmp_path, "a.sub", "sub")
     (tmp_path / "a.torn-1").write_bytes(b"torn")
+    (tmp_path / "tasks").mkdir()
+    for name in ("a.outputs/1.txt", "ab.outputs/1.txt", "tasks/a.1.jsonl", "tasks/ab.1.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
     held = open_transcript(tmp_path, "a")
     with pytest.raises(TranscriptError, match="in use"):
         delete_session(tmp_path, "a")
     held.close()
     assert delete_session(tmp_path, "a") == "a"
-    assert [path.name for path in tmp_path.iterdir()] == ["ab.jsonl"]
+    left = {"ab.jsonl", "ab.outputs", "ab.outputs/1.txt", "tasks", "tasks/ab.1.jsonl"}
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == left
     (tmp_path / "ab.jsonl").write_bytes(b"damaged")
     assert delete_session(tmp_path, "ab") == "ab"
     with pytest.raises(TranscriptError, match="no session"):
         delete_session(tmp_path, "ab")
-
-
-def test_snapshots_of_sessions_that_are_gone_are_dropped(tmp_path: Path) -> None:
-    sessions, stores = tmp_path / "sessions", tmp_path / "stores"
-    sessions.mkdir()
-    kept: dict[str, str] = {}
-    for name in ("here", "gone"):
-        root = tmp_path / name
-        root.mkdir()
-        snapshots = Snapshots(root, store_for(stores, root))
-        for number in range(2):
-            (root / "file").write_bytes(os.urandom(50_000))
-            transcript = create(sessions, f"{name}{number}", str(root))
-            transcript.begin_turn("go")
-            kept[f"{name}{number}"] = snapshots.capture()
-            transcript.add_snapshot("begin", kept[f"{name}{number}"])
-            transcript.close()
-        (snapshots.store / "recent").write_text("")
-    for session in ("here0", "gone0", "gone1"):
-        delete_session(sessions, session)
-    before, after = prune_snapshots(sessions, stores, 1 << 30)
-    assert before > 200_000
-    assert 50_000 < after < 60_000
-    assert [store.name.split("-")[0] for store in stores.iterdir()] == ["here"]
-    root = tmp_path / "here"
-    snapshots = Snapshots(root, store_for(stores, root))
-    (root / "file").unlink()
-    snapshots.restore(snapshots.capture(), kept["here1"])
-    assert (root / "file").stat().st_size == 50_000
-    assert prune_snapshots(sessions, tmp_path / "nowhere", 0) == (0, 0)
-
-
-def test_pruning_is_due_once_a_day(tmp_path: Path) -> None:
-    stores = tmp_path / "stores"
-    assert not is_pruning_due(stores, 1e9)
-    stores.mkdir()
-    # Nothing on the first day; a clock that was set back does not put it off for long.
-    due = [is_pruning_due(stores, now) for now in (1e9, 1e9 + 86_000, 1e9 + 87_000, 1e9 + 87_001, 5e8, 5e8 + 1)]
-    assert due == [False, False, True, False, True, False]
-
-
-def test_what_a_damaged_session_may_need_is_kept(tmp_path: Path) -> None:
-    sessions, stores, root = tmp_path / "sessions", tmp_path / "stores", tmp_path / "project"
-    sessions.mkdir()
-    root.mkdir()
-    snapshots = Snapshots(root, store_for(stores, root))
-    (root / "a").write_text("a")
-    name = snapshots.capture()
-    (snapshots.store / "recent").unlink()
-    for text in (
-        f'{{"type":"session","directory":"{root}"}}\n{{"type":"snapshot","id":"{name}\n{{"type":"call"}}\n',
-        f'{{"typ\n"{name}"',
-        f'{{"type":"session","directory":"{root}"}}\n{{"type":"snapshot"}}\n{{"type":"snapshot","id":"{name}"}}\n',
-    ):
-        (sessions / "s.jsonl").write_text(text)
-        prune_snapshots(sessions, stores, 1 << 30)
-        assert snapshots.diff(name, name) == {}
-
-
-def test_every_snapshot_that_a_session_names_is_kept(tmp_path: Path) -> None:
-    transcript = create(tmp_path, "a")
-    transcript.begin_turn("go")
-    transcript.add_snapshot("begin", "s1")
-    transcript.add_snapshot("end", "s2")
-    transcript.end_turn("completed", "")
-    transcript.undo(1, (("s2", "s1"),), "s3", "s4")
-    transcript.close()
-    records = [json.loads(line) for line in transcript.path.read_bytes().splitlines()]
-    assert set(named_snapshots(records)) == {"s1", "s2", "s3", "s4"}

@@ -24,6 +24,7 @@ from hearth.agent.minds import Minds
 from hearth.agent.prompting import Prompting
 from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots, tell_finished
 from hearth.agent.session import Session
+from hearth.agent.sessions import SUBAGENTS
 from hearth.agent.skills import find_skills, outside
 from hearth.agent.transcript import (
     Transcript,
@@ -214,7 +215,7 @@ async def _assemble(
         minds.mend(helped.manner),
         helped,
         partial(_equip_subagent, equipment, turns, mode, ask),
-        paths.sessions / "tasks",
+        paths.sessions / SUBAGENTS,
         channel.emit,
         window=lambda: context.window,
         look=partial(_look, equipment.workspace),

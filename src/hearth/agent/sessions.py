@@ -1,10 +1,11 @@
-"""The sessions that are on the disk: list, read, search, fork, delete them, and drop the snapshots that none needs.
+"""The sessions that are on the disk: list, read, search, fork, delete them.
 
 Nothing here asks a model, and nothing but ``delete_session`` locks a session: one that is in use can be looked at.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -29,15 +30,15 @@ from hearth.agent.transcript import (
 )
 from hearth.errors import StateError, TranscriptError, UsageError
 from hearth.messages import Message
-from hearth.workspace.snapshots import Snapshots, store_for
 
 LONGEST_TITLE = 60
 LONGEST_SNIPPET = 160
-PRUNE_EVERY_S = 86_400.0
+SUBAGENTS = "tasks"
+"""The folder below that of the sessions with those of sub-agents, named after the one that they worked for."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MARKS = re.compile(r"^(?:[#>=-]+\s*|```\w*\s*)*")
 """What Markdown has in front of a heading, a point of a list, a quote, and code."""
-_SNAPSHOT = re.compile(rb"\b[0-9a-f]{40}\b")
+_OUTPUT = re.compile(rb"\boutput:(\d{1,9})\b")
 _TURN = b'{"type":"message","prompt":'
 _USER = b'{"type":"message","message":{"role":"user"'
 """The first word of a person, in files of before turns were marked."""
@@ -112,7 +113,7 @@ def make_title(prompt: str) -> str:
 def list_sessions(folder: Path, directory: Path | None = None) -> list[Outline]:
     """The sessions, last used first; with ``directory`` those of that project. What cannot be read is left out."""
     found = []
-    for path in _files(folder):
+    for path in session_files(folder):
         with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
             outline = _outline(path, path.read_bytes())
             if directory is None or outline.directory == str(directory):
@@ -170,8 +171,10 @@ def fork_session(folder: Path, session: str, turn: int | None, now: datetime) ->
         "session": fresh,
         "forked_from": {"session": origin.id, "turn": number},
     }
-    lines = [encode_line(record) for record in (head, *origin.records[1:kept])]
-    descriptor = write_new(folder / f"{fresh}.jsonl", b"".join(lines))
+    data = b"".join(encode_line(record) for record in (head, *origin.records[1:kept]))
+    # What it names comes first: a fork that is seen is whole.
+    _take_along(folder, origin.id, fresh, data)
+    descriptor = write_new(folder / f"{fresh}.jsonl", data)
     os.close(descriptor)
     return fresh
 
@@ -181,9 +184,9 @@ def delete_session(folder: Path, session: str) -> str:
     path = find_session(folder, session)
     with lock_session(path):
         try:
-            path.unlink()
-            # Torn tails that were set aside, and the sessions of its sub-agents.
-            for left in folder.glob(f"{path.stem}.*"):
+            # Whole outputs, torn tails that were set aside, the sessions of its sub-agents; itself last: cut off, it is
+            # there to be deleted again.
+            for left in [*_belongings(folder, path.stem), *_belongings(folder / SUBAGENTS, path.stem), path]:
                 if left.is_dir() and not left.is_symlink():
                     shutil.rmtree(left)
                 else:
@@ -193,77 +196,35 @@ def delete_session(folder: Path, session: str) -> str:
     return path.stem
 
 
-def prune_snapshots(sessions: Path, stores: Path, quota: int) -> tuple[int, int]:
-    """Drop the snapshots that no session names, and the oldest until all take at most ``quota`` bytes.
-
-    Bytes before and after. Raises StateError.
-    """
-    # The stores first: a session is on the disk before its project has one, so none of a new session is taken for left.
-    found = [store for store in stores.iterdir() if (store / "root").is_file()] if stores.is_dir() else []
-    wanted, unsure = _wanted_snapshots(sessions, stores)
-    before = after = 0
-    for store in sorted(found, key=lambda store: (store / "root").stat().st_mtime, reverse=True):
-        snapshots = Snapshots(Path(os.fsdecode((store / "root").read_bytes())), store)
-        before += snapshots.size()
-        if store in wanted or unsure:
-            after += snapshots.prune([*wanted.get(store, ()), *unsure], max(quota - after, 0))
-        else:
-            shutil.rmtree(store, ignore_errors=True)
-    return before, after
+def _belongings(folder: Path, session: str) -> list[Path]:
+    """What begins with a session's name and a point, but for its own file."""
+    return [path for path in folder.glob(f"{glob.escape(session)}.*") if path.name != f"{session}.jsonl"]
 
 
-def is_pruning_due(stores: Path, now: float) -> bool:
-    """Whether nobody pruned today; whoever asks first is told so, and is to do it. Nothing is due on the first day."""
-    mark = stores / ".pruned"
+def _take_along(folder: Path, origin: str, fresh: str, data: bytes) -> None:
+    """Give a fork what belongs to its origin: the whole outputs that its records name, and the sessions of sub-agents.
+    Both are read only, so that the same files may have two names."""
+    named = {found.decode("ascii") for found in _OUTPUT.findall(data)}
+    outputs = [folder / f"{origin}.outputs" / f"{number}.txt" for number in named]
     try:
-        if not stores.is_dir():
-            return False
-        last = mark.stat().st_mtime if mark.exists() else now
-        if 0 <= now - last < PRUNE_EVERY_S and mark.exists():
-            return False
-        mark.touch()
-        os.utime(mark, (now, now))
-    except OSError:
-        return False
-    return last != now
-
-
-def _wanted_snapshots(sessions: Path, stores: Path) -> tuple[dict[Path, list[str]], list[str]]:
-    """The snapshots that sessions name, by their store, those of the last used first; and what files that are damaged
-    may name, of whatever store. Raises StateError for a file that cannot be read: nobody knows what it names."""
-    wanted: dict[Path, list[str]] = {}
-    unsure: list[str] = []
-    try:
-        files = sorted(((path.stat().st_mtime_ns, path) for path in _files(sessions)), reverse=True)
-        for _, path in files:
-            data = path.read_bytes()
-            try:
-                records, _ = read_records(data, path)
-                store = store_for(stores, Path(records[0]["directory"]))
-                wanted.setdefault(store, []).extend(named_snapshots(records))
-            except (TranscriptError, ValueError, KeyError, TypeError, IndexError):
-                unsure += [name.decode("ascii") for name in _SNAPSHOT.findall(data)]
+        for path in filter(Path.is_file, outputs):
+            (folder / f"{fresh}.outputs").mkdir(mode=0o700, exist_ok=True)
+            _link(path, folder / f"{fresh}.outputs" / path.name)
+        for path in _belongings(folder / SUBAGENTS, origin):
+            _link(path, folder / SUBAGENTS / f"{fresh}{path.name.removeprefix(origin)}")
     except OSError as error:
-        raise StateError(f"cannot read the sessions in {sessions}: {error.strerror}", "run: hearth doctor") from error
-    return wanted, list(dict.fromkeys(unsure))
+        raise StateError(f"cannot write in {folder}: {error.strerror}", "run: hearth doctor") from error
 
 
-def named_snapshots(records: Sequence[dict[str, Any]]) -> list[str]:
-    """The snapshots that a session's records name, the latest first."""
-    names: list[str] = []
-    for record in records:
-        match record.get("type"):
-            case "snapshot":
-                names.append(record["id"])
-            case "restore" if "steps" in record:
-                names += [record["before"], *(name for step in record["steps"] for name in step)]
-            case "rewrite" if record.get("files"):
-                files = record["files"]
-                names += [files["before"], files["after"], *(name for step in files["steps"] for name in step)]
-    return list(dict.fromkeys(reversed(names)))
+def _link(path: Path, other: Path) -> None:
+    try:
+        other.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, other)  # a file system without such links
 
 
-def _files(folder: Path) -> list[Path]:
+def session_files(folder: Path) -> list[Path]:
+    """The files of all sessions but those of sub-agents."""
     # A point is in the names of sub-agents' sessions: they belong to the one before it.
     return [path for path in folder.glob("*.jsonl") if "." not in path.stem and path.is_file()]
 

@@ -18,9 +18,9 @@ import msgspec
 
 from hearth.agent.approval import Ask, Mode
 from hearth.agent.assemble import Start, open_session
+from hearth.agent.pruning import is_pruning_due
 from hearth.agent.rewind import snapshot_folder
 from hearth.agent.session import Session
-from hearth.agent.sessions import is_pruning_due
 from hearth.cli.models.address import find_elsewhere
 from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
 from hearth.errors import HearthError, ModelUnavailable, UsageError

@@ -14,6 +14,7 @@ import msgspec
 
 from hearth.agent.export import to_json, to_markdown
 from hearth.agent.export_html import to_html
+from hearth.agent.pruning import prune_snapshots
 from hearth.agent.rewind import Rewound, open_snapshots, redo, snapshot_folder, undo
 from hearth.agent.sessions import (
     Outline,
@@ -22,7 +23,6 @@ from hearth.agent.sessions import (
     fork_session,
     list_sessions,
     make_title,
-    prune_snapshots,
     read_session,
     search_sessions,
 )
