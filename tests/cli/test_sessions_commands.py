@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hearth.agent.frame import Frame
 from hearth.agent.rewind import TurnSnapshots, open_snapshots
 from hearth.agent.transcript import create_transcript, open_transcript
 from hearth.cli.main import main
-from hearth.messages import Message, ToolCall
+from hearth.messages import Message, ToolCall, Usage
 from hearth.paths import Paths, resolve_paths
 from hearth.tools.tool import ToolResult
 
@@ -172,6 +173,23 @@ def test_export(paths: Paths, project: Path, capfdbinary: pytest.CaptureFixture[
     assert main(["sessions", "export", "-o", "a.pdf"]) == 2
     assert b"does not say the format" in capfdbinary.readouterr().err
     assert main(["sessions", "export", "-o", "no/such.md"]) == 1
+
+
+def test_context(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(paths, project, "s1", "find the needle")
+    out, _ = hearth(capsys, "context")
+    assert re.match(r"s1  find the needle\nm: about \d+ tokens\n", out)
+    transcript = open_transcript(paths.sessions, "s1")
+    transcript.begin_turn("read " * 500)
+    transcript.add_usage(Usage(prompt=1_000, new=1_000, prefill_s=2.0))
+    transcript.close()
+    out, _ = hearth(capsys, "context", "s1")
+    assert out.splitlines()[1] == "m: 1,000 tokens, read at 500 tokens/s"
+    rows = {line.rsplit(maxsplit=4)[0]: line.rsplit(maxsplit=4)[1:] for line in out.splitlines()[2:]}
+    assert list(rows) == ["system", "prompts", "answers", "calls", "results of bash"]
+    assert rows["prompts"][1:] == ["96%", "1.9", "s"]
+    costs = hearth_json(capsys, "context")
+    assert (costs["total"], costs["exact"], costs["items"][1]["name"]) == (1_000, True, "prompts")
 
 
 def test_search(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

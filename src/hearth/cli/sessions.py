@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hearth.agent.costs import costs_of_records
 from hearth.agent.export import to_json, to_markdown
 from hearth.agent.export_html import to_html
 from hearth.agent.pruning import prune_snapshots
@@ -54,6 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listed = verbs.add_parser("list", help="the sessions of this folder, last used first")
     shown = verbs.add_parser("show", help="one session, turn by turn")
+    weighed = verbs.add_parser("context", help="what each part of one takes of the model's window")
     exported = verbs.add_parser("export", help="write one as a document")
     exported.add_argument("--format", choices=tuple(FORMATS), help="default: by the name of FILE, else md")
     exported.add_argument("-o", dest="file", metavar="FILE", help="write here (default: standard output)")
@@ -70,16 +72,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     deleted.add_argument("--yes", action="store_true", help="without asking")
     pruned = verbs.add_parser("prune", help="drop the snapshots that no session needs, and the oldest beyond a size")
     pruned.add_argument("--to", type=float, metavar="GIB", help="so many GiB may stay (default: undo.quota_gib)")
-    for verb in (shown, exported, undone, redone, forked):
+    for verb in (shown, weighed, exported, undone, redone, forked):
         verb.add_argument("id", nargs="?", default="", metavar="ID")
     for verb in (undone, redone):
         verb.add_argument("--force", action="store_true", help="overwrite what somebody else changed since")
         verb.add_argument("--dry-run", action="store_true", help="only say what would be done")
     for verb in (listed, searched):
         verb.add_argument("--all", action="store_true", help="those of all folders")
-    for verb in (listed, shown, exported, searched, undone, redone, forked):
+    for verb in (listed, shown, weighed, exported, searched, undone, redone, forked):
         verb.add_argument("-C", dest="directory", metavar="DIR", help="the project folder (default: this one)")
-    for verb in (listed, shown, searched, undone, redone, forked, deleted, pruned):
+    for verb in (listed, shown, weighed, searched, undone, redone, forked, deleted, pruned):
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     verbs: dict[str, Callable[[argparse.Namespace, Paths], int]] = {
         "list": _list,
         "show": _show,
+        "context": _context,
         "export": _export,
         "search": _search,
         "undo": _rewind,
@@ -162,6 +165,25 @@ def _show(args: argparse.Namespace, paths: Paths) -> int:
         print(line)
     if session.past.undone:
         print("hearth sessions redo brings back what was undone", file=sys.stderr)
+    return 0
+
+
+def _context(args: argparse.Namespace, paths: Paths) -> int:
+    session = _read(args, paths)
+    costs = costs_of_records(session.frame, session.records)
+    if args.json:
+        return _print_json(costs.to_json())
+    about = "" if costs.exact else "about "
+    speed = f", read at {costs.speed:,.0f} tokens/s" if costs.speed else ""
+    print(f"{session.id}  {session.title}")
+    print(f"{costs.model}: {about}{count_text(costs.total, 'token')}{speed}")
+    rows = [
+        (item.name, f"{item.tokens:,}", f"{item.share:.0%}", f"{item.seconds:.1f} s" if costs.speed else "")
+        for item in costs.items
+        if item.tokens
+    ]
+    for line in table(rows, right=frozenset({1, 2, 3})):
+        print(line)
     return 0
 
 
