@@ -10,6 +10,7 @@ from hearth.agent.replay import Intent
 from hearth.agent.transcript import open_transcript
 from hearth.errors import HearthError, SettingsError, TranscriptError, Unavailable, UsageError, WorkspaceError
 from hearth.events import Finished, Progress, SessionStarted, ToolReturned
+from hearth.messages import Message
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.pretend import Answer, Call, PretendEngine, Script
 from hearth.settings import Settings, load_settings
@@ -169,3 +170,22 @@ def test_the_endpoint_is_the_daemon_or_a_url(paths: Paths) -> None:
 def test_a_tool_that_is_no_more_is_left_out(project: Path) -> None:
     toolbox = make_toolbox(["grep", "gone", "read"], project)
     assert [spec.name for spec in toolbox.specs] == ["grep", "read"]
+
+
+async def test_the_list_outlives_compactions_and_processes(paths: Paths, project: Path) -> None:
+    (project / "long.txt").write_text("word and number 1 2 3\n" * 400)
+    items = [{"text": "first", "done": True}, {"text": "second", "done": False}]
+    looks = [Answer("I look.", (Call("read", {"path": "long.txt"}),)) for _ in range(6)]
+    script = Script((Answer("", (Call("todo", {"items": items}),)), Answer("done"), *looks))
+    async with PretendEngine(script, api_key="k") as engine:
+        small = {"profiles.pretend.compact": 0.2, "profiles.pretend.mask": 0.15, "profiles.pretend.work": 0.1}
+        settings = settings_for(paths, engine.endpoint.url, **small)
+        started, _, _ = await take_turn(paths, settings, Start("auto", project))
+        transcript = open_transcript(paths.sessions, started.session)
+        transcript.rewrite("compaction", [Message("user", "go"), Message("assistant", "done")])
+        transcript.close()
+        await take_turn(paths, settings, Start("auto", project, ""), "on")
+    transcript = open_transcript(paths.sessions, started.session)
+    heads = [message.content for message in transcript.messages if message.role == "user"]
+    transcript.close()
+    assert "[hearth todo]\n[ ] second" in heads[0]

@@ -61,6 +61,19 @@ def test_without_a_summary_code_tells_what_was_done() -> None:
     assert head.texts("file") == ["a.py as it is now:\none\ntwo"]
 
 
+def test_what_is_open_on_the_list_stays_and_is_as_it_is_now() -> None:
+    messages, todo = session(20), ("rename [hearth note]", "run the tests")
+    short = compact(messages, Room(4_000, todo=todo), see, drop)
+    assert read_head(short[0].content).texts("todo") == ["[ ] rename [hearth note]\n[ ] run the tests"]
+    again = compact([*short, *session(20)[1:]], Room(4_000, note="Afresh.", tail=False, todo=todo[1:]), see, drop)
+    assert read_head(again[0].content).texts("todo") == ["[ ] run the tests"]
+    assert read_head(again[0].content).sections[-1] == ("note", "Afresh.")
+    # Where the last steps show it, it is there already.
+    shown = compact([*messages, *step(20, "todo", text="[ ] run the tests")], Room(4_000, todo=todo), see, drop)
+    assert read_head(shown[0].content).texts("todo") == []
+    assert read_head(compact(messages, Room(4_000), see, drop)[0].content).texts("todo") == []
+
+
 def test_a_patch_names_its_files() -> None:
     patch = "*** Begin Patch\\n*** Update File: src/b.py\\n*** End Patch"
     messages = [TASK, *step(0, "apply_patch", input=patch), *session(30)[1:]]

@@ -206,6 +206,7 @@ async def _assemble(
         profile=frame.manner,
         keep=outputs.keep,
         look=partial(_look, equipment.workspace),
+        todo=equipment.todo.open_items,
     )
     turns = TurnSnapshots(
         transcript, snapshots, lambda text: channel.emit(Progress("starting", note=text)), commands.busy
@@ -252,7 +253,8 @@ def _equip(paths: Paths, settings: Settings, transcript: Transcript, commands: C
         background=commands.background,
         outputs=outputs,
         skills={} if plain else outside(find_skills(directory, paths.config)),
-        said=transcript.messages,
+        # Also what the conversation no longer holds: the list outlives a compaction.
+        said=[said.message for turn in transcript.past.turns for said in turn.said],
         telling="terse" if plain else "full",
     )
 

@@ -27,8 +27,9 @@ from hearth.agent.steps import (
 from hearth.messages import Message
 from hearth.tools.truncate import keep_ends
 
-TASK, LAST_MESSAGE, TAIL, SUMMARY, MESSAGES, DECISIONS, FILES = 0.35, 0.2, 0.3, 0.25, 0.1, 0.16, 0.2
+TASK, LAST_MESSAGE, TAIL, SUMMARY, MESSAGES, DECISIONS, FILES, TODO = 0.35, 0.2, 0.3, 0.25, 0.1, 0.16, 0.2, 0.1
 """Most that each part may take of the room; the tail then gets what the others left."""
+TODO_TOOL = "todo"
 SLACK = 12 * MESSAGE
 """Weight that the marks of a head may take more in one try than in the next."""
 LONGEST_DECISION = 300
@@ -43,12 +44,14 @@ Look = Callable[[str], str | None]
 @dataclass(frozen=True, slots=True)
 class Room:
     """``weight`` is what all messages together may have (``meter.weigh``); ``summary`` is empty when nobody wrote one,
-    ``note`` is for the model: why it starts afresh. Without ``tail`` no step stays."""
+    ``note`` is for the model: why it starts afresh. Without ``tail`` no step stays. ``todo`` is what is open on its
+    list."""
 
     weight: int
     summary: str = ""
     note: str = ""
     tail: bool = True
+    todo: tuple[str, ...] = ()
 
 
 def compact(messages: Sequence[Message], room: Room, look: Look, keep: Keep) -> list[Message]:
@@ -90,6 +93,9 @@ def _write(old: Head, task: str, steps: list[Step], tail: list[Step], room: Room
         add("message", said[-1], LAST_MESSAGE)
     if dropped and room.tail and not tail:
         add("last", _tell_step(dropped[-1]), TAIL)
+    # The list as it is now, unless the last steps show it.
+    if not any(call.name == TODO_TOOL for step in tail for call in step[0].tool_calls):
+        add("todo", "\n".join(f"[ ] {item}" for item in room.todo), TODO)
     # Where nobody wrote a summary, the model's own words along the way and its calls stand in for one.
     share = 1 if room.summary else 2
     add("decisions", [*_lines(old, "decisions"), *_decisions(dropped)], DECISIONS * share)
@@ -110,7 +116,7 @@ def _write(old: Head, task: str, steps: list[Step], tail: list[Step], room: Room
 
 def _in_order(sections: list[Section]) -> tuple[Section, ...]:
     """As one reads it: what the user said, what was done, how it stands; the newest at the end."""
-    order = ("message", "summary", "calls", "decisions", "files", "file", "last", "note")
+    order = ("message", "summary", "calls", "decisions", "files", "file", "last", "todo", "note")
     oldest_first = [section for section in reversed(sections) if section[0] == "message"]
     others = [section for section in sections if section[0] != "message"]
     return tuple(sorted([*oldest_first, *others], key=lambda section: order.index(section[0])))

@@ -52,6 +52,11 @@ def keep_nothing(text: str) -> str:
     return ""
 
 
+def plan_nothing() -> Sequence[str]:
+    """Has nothing to do: there is no list."""
+    return ()
+
+
 def see_nothing(path: str) -> str | None:
     """Sees no file: there is no project."""
     return None
@@ -70,16 +75,19 @@ class Context:
         profile: Profile = USUAL,
         keep: Keep = keep_nothing,
         look: Look = see_nothing,
+        todo: Callable[[], Sequence[str]] = plan_nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``model`` writes the summaries; without one they are made by code. ``window`` is what a slot really holds, in
-        tokens: 0 is learned from the first refusal. ``keep`` keeps what is left out, ``look`` sees the project."""
+        tokens: 0 is learned from the first refusal. ``keep`` keeps what is left out, ``look`` sees the project, ``todo``
+        tells what is open on the model's list."""
         self._transcript = transcript
         self._model = model
         self._emit = emit
         self._profile = profile
         self._keep = keep
         self._look = look
+        self._todo = todo
         self._clock = clock
         frame = transcript.frame
         self.meter = Meter(weigh(frame.system) + weigh_tools(frame.tools))
@@ -152,7 +160,9 @@ class Context:
         """Begin afresh after a loop: the task, what the user said since, the state of the files, and the note."""
         before, started = self.used, self._clock()
         goal = self._limits.work if self._limits else before // 2
-        room = Room(self.meter.weight(max(goal - self.meter.base, goal // 3)), note=note, tail=False)
+        room = Room(
+            self.meter.weight(max(goal - self.meter.base, goal // 3)), note=note, tail=False, todo=tuple(self._todo())
+        )
         fresh = compact(self._transcript.messages, room, self._look, cache(self._keep))
         self._rewrite("restart", fresh, before, started, "begun afresh: it went round in circles")
 
@@ -235,7 +245,7 @@ class Context:
         tries = [(text, goal) for goal in goals for text in dict.fromkeys((summary, "")) if goal > base]
         best: tuple[list[Message], int, bool] | None = None
         for text, goal in tries:
-            room = Room(self.meter.weight(goal - base), text)
+            room = Room(self.meter.weight(goal - base), text, todo=tuple(self._todo()))
             messages = compact(self._transcript.messages, room, look, keep)
             after = self.meter.tokens(self.meter.weight(base) + weigh_all(messages))
             if after <= limits.hard and (best is None or after < best[1]):

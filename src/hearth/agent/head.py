@@ -13,7 +13,7 @@ from dataclasses import dataclass
 Section = tuple[str, str]
 """A mark's word and the text under it."""
 
-WORDS = ("message", "decisions", "files", "file", "summary", "calls", "last", "note")
+WORDS = ("message", "decisions", "files", "file", "summary", "calls", "last", "todo", "note")
 _START = "[hearth shortened]"
 _INTRODUCTION = "What follows stands for {count} earlier messages, which are no longer shown."
 _BEGINNING = re.compile(
