@@ -46,7 +46,7 @@ async def test_an_empty_file_is_no_failure(tmp_path: Path) -> None:
 async def test_a_long_file_stops_at_the_bound(tmp_path: Path) -> None:
     result = await read(tmp_path, b"x\n" * 5_000)
     assert result.for_model.endswith(f"[lines 1-{MOST_LINES}; there are more: read on with offset {MOST_LINES + 1}]")
-    wide = await read(tmp_path, (b"x" * 900 + b"\n") * 50)
+    wide = await read(tmp_path, (b"word " * 180 + b"\n") * 50)
     assert wide.for_model.endswith("[lines 1-11; there are more: read on with offset 12]")
 
 

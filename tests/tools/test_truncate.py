@@ -5,7 +5,17 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.tools.truncate import LONGEST_LINE, LONGEST_OUTPUT, cut_line, cut_lines, keep_ends, keep_start, readable
+from hearth.tools.truncate import (
+    LONGEST_LINE,
+    LONGEST_OUTPUT,
+    bulk,
+    cut_line,
+    cut_lines,
+    fitting,
+    keep_ends,
+    keep_start,
+    readable,
+)
 
 NOTE = len("[9,999,999 lines, 99,999,999 characters cut here]\n")
 
@@ -57,3 +67,32 @@ def test_a_cut_line_says_by_how_much(line: str, limit: int) -> None:
 def test_names_that_are_not_utf8_become_readable() -> None:
     assert readable("src/é.py") == "src/é.py"
     assert readable("a\udcff.py") == "a\ufffd.py"
+
+
+CODE = "def add(first: int, second: int) -> int:\n    return first + second\n\n\n"
+
+
+def test_code_and_prose_count_by_their_characters() -> None:
+    assert bulk(CODE) == len(CODE)
+    assert fitting(CODE * 900, 10_000) == 10_000
+    assert bulk("The invoice was sent, and paid in full.\n") == 40
+
+
+def test_what_tokenizers_cut_small_counts_more() -> None:
+    for dense in (
+        "0.1234567,0.7654321\n" * 50,
+        "\u6587\u5b57\u5217\n" * 50,
+        "dGhpcyBpcyBub3QgYSBzZWNyZXQgYXQgYWxs" * 20,
+        "\U0001f525" * 50,
+    ):
+        assert bulk(dense) > 1.4 * len(dense)
+        assert fitting(dense * 100, 10_000) < 7_000
+        kept, left_out = keep_start([dense] * 100, 10_000)
+        assert left_out
+        assert sum(map(bulk, kept)) <= 10_000
+
+
+@given(st.text(max_size=60))
+def test_a_text_never_counts_for_less_than_its_characters(text: str) -> None:
+    assert bulk(text) >= len(text)
+    assert fitting(text, 1_000) <= 1_000

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hearth.agent.opening import wrap
 from hearth.errors import WorkspaceError
+from hearth.tools.truncate import bulk, fitting
 from hearth.workspace.files import Workspace
 
 NAMES = ("AGENTS.md", "CLAUDE.md")
@@ -68,8 +69,8 @@ def show_guides(guides: Sequence[Guide], window: int = 0) -> str:
     """The guides as they stand in the system text, cut to their share of the window; empty when there are none."""
     if not guides:
         return ""
-    limits = _divide([len(guide.text) for guide in guides], _room(window))
-    shown = [_show(guide, limit) for guide, limit in zip(guides, limits, strict=True)]
+    limits = _divide([bulk(guide.text) for guide in guides], _room(window))
+    shown = [_show(guide, fitting(guide.text, limit)) for guide, limit in zip(guides, limits, strict=True)]
     return "\n".join([INTRODUCTION, *shown])
 
 

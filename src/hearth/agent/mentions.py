@@ -12,7 +12,7 @@ from hearth.agent.guides import CHARACTERS
 from hearth.agent.head import disarm
 from hearth.agent.opening import ASSUMED_WINDOW, wrap
 from hearth.errors import WorkspaceError
-from hearth.tools.truncate import cut_lines, keep_start, readable
+from hearth.tools.truncate import bulk, cut_lines, keep_start, readable
 from hearth.workspace.files import Workspace
 
 SHARE = 1 / 4
@@ -68,7 +68,7 @@ def attach(prompt: str, workspace: Workspace, *, window: int = 0, sees: bool = F
             continue
         if not isinstance(shown, bytes):
             parts.append(shown)
-            left = max(left - len(shown), 0)
+            left = max(left - bulk(shown), 0)
         elif sees:
             images.append(f"data:{_kind(shown)};base64,{base64.b64encode(shown).decode('ascii')}")
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hearth.errors import WorkspaceError
 from hearth.tools.focus import focus
-from hearth.tools.truncate import LONGEST_OUTPUT, cut_lines, keep_ends
+from hearth.tools.truncate import LONGEST_OUTPUT, cut_lines, fitting, keep_ends
 from hearth.workspace.files import Workspace
 
 MOST_OUTPUTS = 2_000
@@ -36,9 +36,10 @@ class Outputs:
         """The text as a model sees it: unchanged if it is short; else its failures and its verdict where it is the
         output of tests or of a compiler, else both ends, and the name under which the whole can be read."""
         plain = cut_lines(text)
-        if len(plain) <= self.limit:
+        limit = fitting(plain, self.limit)
+        if len(plain) <= limit:
             return plain
-        shown = focus(plain, self.limit) or keep_ends(plain, self.limit)
+        shown = focus(plain, limit) or keep_ends(plain, limit)
         name = self.keep(text)
         return f"{shown.rstrip()}\n[{len(text):,} characters; the whole is in {name}]\n" if name else shown
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST_OUTPUT = 10_000
 """Characters of one tool result (the bound that made a 20B model finish, arXiv 2604.00362)."""
 FULL_WINDOW = 16_384
@@ -9,12 +11,32 @@ FULL_WINDOW = 16_384
 SHORTEST_OUTPUT = 1_000
 LONGEST_LINE = 1_000
 """Characters of one line: minified files and progress bars carry nothing beyond."""
+USUAL_DENSITY = 1.25
+"""Up to which a text counts by its characters: nine of ten source files are below it, by the measure of ``bulk``."""
+_DIGITS = re.compile(r"[0-9]")
+_MARKS = re.compile(r"[^\w\s]", re.ASCII)
+_UNBROKEN = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 
 
 def longest_output(window: int) -> int:
     """Characters of one tool result in a window of so many tokens; 0 for a window that nobody knows."""
     share = LONGEST_OUTPUT * window // FULL_WINDOW if window else LONGEST_OUTPUT
     return max(min(share, LONGEST_OUTPUT), SHORTEST_OUTPUT)
+
+
+def bulk(text: str) -> int:
+    """For how many characters a text counts. Prose and code count as they are; what tokenizers cut small counts more,
+    or a page of figures or of Chinese would fill a window that ten of code fit into: digits, letters beyond ASCII (by
+    their UTF-8 bytes), marks, long runs without a break."""
+    whole = len(text) if text.isascii() else len(text.encode("utf-8", errors="replace"))
+    small = 1.8 * len(_DIGITS.findall(text)) + len(_MARKS.findall(text)) / 2 + sum(map(len, _UNBROKEN.findall(text)))
+    return max(len(text), int((whole + small) / USUAL_DENSITY))
+
+
+def fitting(text: str, limit: int) -> int:
+    """How many characters of a text like this one count for ``limit``."""
+    counted = bulk(text)
+    return limit if counted <= len(text) else limit * len(text) // counted
 
 
 def readable(name: str) -> str:
@@ -34,10 +56,10 @@ def keep_ends(text: str, limit: int = LONGEST_OUTPUT) -> str:
 
 
 def keep_start(lines: list[str], limit: int = LONGEST_OUTPUT) -> tuple[list[str], int]:
-    """The first lines that fit into ``limit`` characters, and how many lines were left out."""
+    """The first lines that count for at most ``limit`` characters (``bulk``), and how many lines were left out."""
     used = 0
     for index, line in enumerate(lines):
-        used += len(line) + 1
+        used += bulk(line) + 1
         if used > limit and index > 0:
             return lines[:index], len(lines) - index
     return lines, 0
