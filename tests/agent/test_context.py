@@ -1,6 +1,7 @@
 """The history within its window: what it does when, and what it says of it."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
@@ -272,6 +273,31 @@ async def test_what_is_refused_for_ever_fails(transcript: Transcript) -> None:
     seen = await collect(FittedModel(Refusing(4_096), context), await context.prepare())
     assert isinstance(seen[-1], Failed)
     assert sum(isinstance(event, Resampled) for event in seen) <= 3
+
+
+async def test_who_watches_hears_of_requests_that_do_not_fit_though_they_were_shortened(transcript: Transcript) -> None:
+    class Lying(Refusing):
+        """Accepts what it is asked after so many refusals."""
+
+        left = 3
+
+        async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+            self.left -= 1
+            async with aclosing(super().answer(request)) as refusals:
+                async for event in refusals:
+                    yield event if self.left >= 0 else Completed(say("done"), Usage())
+
+    context = Context(transcript)
+    for number in range(8):
+        take_step(context, number)
+    model, heard = FittedModel(Lying(8_192), context), list[int]()
+    model.overflowed = lambda: heard.append(context.used)
+    seen = await collect(model, await context.prepare())
+    # The first refusal says how large the window is; the two after it are about what had been made to fit.
+    assert isinstance(seen[-1], Completed)
+    assert len(heard) == 2
+    await collect(model, await context.prepare())
+    assert len(heard) == 2
 
 
 async def test_what_cannot_fit_fails_with_its_reason(transcript: Transcript) -> None:

@@ -21,6 +21,7 @@ from hearth.agent.guard.digests import Digests
 from hearth.agent.guard.watch import Watch
 from hearth.agent.loop import Tools
 from hearth.agent.minds import Minds
+from hearth.agent.portions import Portions
 from hearth.agent.prompting import Prompting
 from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots, tell_finished
 from hearth.agent.session import Session
@@ -223,13 +224,17 @@ async def _assemble(
     )
     toolbox = equipment.toolbox([tool.name for tool in frame.tools], errands.run)
 
+    model = FittedModel(minds.mend(frame.manner), context, partial(minds.ask_window, frame.model))
+
     def watch(tools: Tools, task: str) -> Watch:
         digests = Digests(Path(frame.directory))
-        return Watch(tools, context, task, digests, turns.roll_back, may_change=mode != "plan")
+        made = Watch(tools, context, task, digests, turns.roll_back, may_change=mode != "plan")
+        model.overflowed = made.overflowed
+        return made
 
     return Session(
-        FittedModel(minds.mend(frame.manner), context, partial(minds.ask_window, frame.model)),
-        Gate(KeptTools(toolbox, turns), mode, ask),
+        model,
+        Gate(Portions(KeptTools(toolbox, turns), context.portion), mode, ask),
         transcript,
         context,
         _prompt(paths, settings, minds, frame, equipment.workspace, errands),

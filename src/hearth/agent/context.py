@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import cache
 
 from hearth import events
-from hearth.agent.compaction import Look, Room, compact
+from hearth.agent.compaction import SMALLEST_PIECE, Look, Room, compact, cut_text
 from hearth.agent.costs import weigh_context
 from hearth.agent.loop import Emit
 from hearth.agent.masking import Keep, choose_masked, mask, saved_weight
 from hearth.agent.meter import Meter, replay, weigh, weigh_all, weigh_tools
-from hearth.agent.steps import join_steps, split_steps
+from hearth.agent.steps import join_steps, shorten, split_steps
 from hearth.agent.summary import ask_summary, read_summary
 from hearth.agent.transcript import Transcript, read_records
 from hearth.agent.window import (
@@ -26,7 +26,9 @@ from hearth.agent.window import (
     USUAL,
     Limits,
     fit_answer,
+    goal_of,
     has_shrunk,
+    largest_result,
     must_compact,
     pays_to_mask,
     set_limits,
@@ -79,8 +81,8 @@ class Context:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``model`` writes the summaries; without one they are made by code. ``window`` is what a slot really holds, in
-        tokens: 0 is learned from the first refusal. ``keep`` keeps what is left out, ``look`` sees the project, ``todo``
-        tells what is open on the model's list."""
+        tokens: 0 is learned from the first refusal. ``keep`` keeps what is left out, ``look`` sees the project, and
+        ``todo`` tells what is open on the model's list."""
         self._transcript = transcript
         self._model = model
         self._emit = emit
@@ -144,6 +146,14 @@ class Context:
     def end_call(self, call: ToolCall, result: ToolResult, seconds: float) -> None:
         """Append a call's result."""
         self._transcript.end_call(call, result, seconds)
+
+    def portion(self, text: str) -> str:
+        """A result as there is room for it. The tools cut what is long; where the window turned out smaller than they
+        were told, or their text denser than it looks, one result would fill it again after each compaction."""
+        if not self._limits:
+            return text
+        most = self.meter.weight(largest_result(self._limits, self.meter.base))
+        return text if weigh(text) <= most else cut_text(text, most, self._keep) or shorten(text, SMALLEST_PIECE)
 
     def add_usage(self, usage: Usage) -> None:
         """Note what a step cost."""
@@ -239,8 +249,7 @@ class Context:
         """The first way to shorten that does its part, else the one that gives the least; None when nothing fits. With
         its tokens, and whether code wrote the summary."""
         base, keep, look = self.meter.base, cache(self._keep), cache(self._look)
-        least = max(limits.work, base + limits.window // 5)
-        goal = min(least, int(before * 0.65), int(limits.hard * 0.9))
+        goal = min(goal_of(limits, base), int(before * 0.65), int(limits.hard * 0.9))
         goals = [goal, base + (goal - base) // 2, base + (limits.hard - base) * 3 // 4]
         tries = [(text, goal) for goal in goals for text in dict.fromkeys((summary, "")) if goal > base]
         best: tuple[list[Message], int, bool] | None = None

@@ -12,19 +12,25 @@ from hearth.llm.request import Request
 
 MOST_TRIES = 3
 """Requests that are made shorter for one answer."""
+Overflowed = Callable[[], None]
 Ask = Callable[[], Awaitable[int]]
 """The tokens of the model's window, 0 while nobody knows."""
 
 
+def note_nothing() -> None:
+    """Notes nothing: nobody watches."""
+
+
 class FittedModel:
     """The outermost model of a session: what it is asked may be longer than the window that nobody had told, or than
-    its text had looked."""
+    its text had looked. ``overflowed`` hears of each request that did not fit though it had just been shortened."""
 
     def __init__(self, model: Model, context: Context, ask: Ask | None = None) -> None:
         """``ask`` is asked once, after the first answer of a model whose window was not known: now it is loaded."""
         self._model = model
         self._context = context
         self._ask = ask
+        self.overflowed: Overflowed = note_nothing
 
     async def answer(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """The answer to the request, or to a shorter one after a refusal that named the window."""
@@ -40,6 +46,8 @@ class FittedModel:
                     yield event
             if refused is None:
                 return
+            if tried:
+                self.overflowed()
             self._context.learn(refused)
             try:
                 request = await self._context.prepare()
