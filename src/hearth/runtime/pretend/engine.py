@@ -46,16 +46,18 @@ class PretendEngine:
         listen: Path | int = 0,
         record: Path | None = None,
         core: Core | None = None,
+        sees: bool = False,
     ) -> None:
         """``listen`` is a unix socket's path or a TCP port on 127.0.0.1 (0 takes a free one). With ``record``, each
         chat request is appended to that file as one JSON line ``{"body": "..."}``. ``core`` is another than one that
-        pretends to compute, and to die."""
+        pretends to compute, and to die. One that ``sees`` says that its model takes images."""
         self._card = card
         self._context = context
         self._slots = slots
         self._listen = listen
         self._record_file = record
         self._api_key = api_key
+        self._sees = sees
         self._script = script or Script()
         self._endpoint = Endpoint(listen if isinstance(listen, Path) else None, "http://engine", api_key)
         self._state = EngineState.STOPPED
@@ -130,6 +132,7 @@ class PretendEngine:
             context=self._context,
             api_key=self._api_key,
             record=self._record,
+            sees=self._sees,
         )
         runner = web.AppRunner(
             self._server.application(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1

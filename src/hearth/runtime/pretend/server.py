@@ -35,6 +35,7 @@ class PretendServer:
         context: int,
         api_key: str,
         record: Callable[[bytes, str], None],
+        sees: bool = False,
     ) -> None:
         """``context`` is tokens for each slot; ``record`` is given the raw body of each chat request, in order,
         and the priority that it names."""
@@ -44,6 +45,7 @@ class PretendServer:
         self._context = context
         self._api_key = api_key
         self._record = record
+        self._modalities = ["text", "image"] if sees else ["text"]
         self._memory = Memory([Slot(number) for number in range(slots)])
         self._free = asyncio.Semaphore(slots)
         self._waiting = 0
@@ -106,6 +108,7 @@ class PretendServer:
     async def _models(self, _request: web.Request) -> web.Response:
         meta = {"n_ctx": self._context, "n_ctx_train": self._context}
         model = {"id": self._model, "object": "model", "created": 0, "owned_by": "llamacpp", "meta": meta}
+        model["architecture"] = {"input_modalities": self._modalities, "output_modalities": ["text"]}
         return web.json_response({"object": "list", "data": [model]})
 
     async def _properties(self, _request: web.Request) -> web.Response:
