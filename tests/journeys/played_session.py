@@ -137,13 +137,19 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    project: Path, answers: Sequence[Answer | str], *, model: str = "pretend", context: int = 32_768, **script: Any
+    project: Path,
+    answers: Sequence[Answer | str],
+    *,
+    model: str = "pretend",
+    context: int = 32_768,
+    sees: bool = False,
+    **script: Any,
 ) -> AsyncIterator[Stage]:
     """An engine that claims to serve ``model`` and plays these answers, over a project folder."""
     project.mkdir(exist_ok=True)
     played = tuple(Answer(text=answer) if isinstance(answer, str) else answer for answer in answers)
     card = ModelCard(model, Path("pretend.gguf"), 0, "a model that only pretends")
-    async with PretendEngine(Script(answers=played, **script), card=card, context=context) as engine:
+    async with PretendEngine(Script(answers=played, **script), card=card, context=context, sees=sees) as engine:
         yield Stage(engine, project, model)
 
 
