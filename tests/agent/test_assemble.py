@@ -173,9 +173,8 @@ def test_a_tool_that_is_no_more_is_left_out(project: Path) -> None:
 
 
 async def test_the_list_outlives_compactions_and_processes(paths: Paths, project: Path) -> None:
-    (project / "long.txt").write_text("word and number 1 2 3\n" * 400)
     items = [{"text": "first", "done": True}, {"text": "second", "done": False}]
-    looks = [Answer("I look.", (Call("read", {"path": "long.txt"}),)) for _ in range(6)]
+    looks = [Answer(f"part {number} " * 300, (Call("bash", {"command": f"echo {number}"}),)) for number in range(20)]
     script = Script((Answer("", (Call("todo", {"items": items}),)), Answer("done"), *looks))
     async with PretendEngine(script, api_key="k") as engine:
         small = {"profiles.pretend.compact": 0.2, "profiles.pretend.mask": 0.15, "profiles.pretend.work": 0.1}

@@ -269,5 +269,6 @@ def _prompt(
 ) -> Prompting:
     if frame.profile == PILOT.name:
         return Prompting(workspace)
-    draw = RepoMap(workspace, paths.cache / "repomap").draw
-    return Prompting(workspace, draw, errands.run if settings.agent.explore else None, sees=minds.sees(frame.model))
+    project = RepoMap(workspace, paths.cache / "repomap")
+    explore = errands.run if settings.agent.explore else None
+    return Prompting(workspace, project.draw, explore, rank=project.rank_files, sees=minds.sees(frame.model))
