@@ -14,6 +14,7 @@ from hearth.agent.context import Context
 from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.loop import Turn, run_turn
+from hearth.agent.portions import Portions
 from hearth.agent.transcript import create_transcript
 from hearth.llm.request import Request
 from hearth.messages import Message, ToolCall
@@ -30,6 +31,7 @@ KINDS: dict[str, Callable[[], str]] = {
     "records": lambda: json.dumps({"id": chance.randrange(10**6), "key": f"{chance.getrandbits(64):x}"}),
     "base64": lambda: base64.b64encode(chance.randbytes(57)).decode(),
     "chinese": lambda: "".join(chr(chance.randrange(0x4E00, 0x9FA5)) for _ in range(40)),
+    "prose": lambda: "The invoice was sent on a sunny day and paid in full by a customer of ours.",
     "emoji": lambda: "".join(chr(chance.randrange(0x1F300, 0x1F6FF)) for _ in range(40)),
 }
 
@@ -67,19 +69,40 @@ class Looker:
         return Message("assistant", "", (ToolCall("c", "bash", json.dumps({"command": f"cat data-{self.step}"})),))
 
 
+async def look_at_all(kind: str, window: int, prose: int, folder: Path, *, told: bool = True) -> tuple[Turn, int]:
+    """The turn, and how often the engine refused; a window that was not ``told`` is known after the first answer."""
+    known = window if told else 0
+    frame = Frame("s", str(folder), "m", "standard", "You are hearth. " * 20, (), {"temperature": 0.7}, 8192)
+    transcript = create_transcript(folder, frame, datetime.now())
+    outputs = Outputs(folder / "outputs", longest_output(known))
+    model, turn = CountingModel(window, Looker()), Turn()
+    context = Context(transcript, model, window=known, keep=outputs.keep)
+
+    async def ask() -> int:
+        return window
+
+    transcript.begin_turn("Look at all the figures and say which are wrong.")
+    tools = Portions(Reader(outputs, KINDS[kind], prose), context.portion)
+    fitted = FittedModel(model, context, ask)
+    await run_turn(fitted, tools, context, Trusting(), lambda event: None, STEPS + 5, turn)
+    transcript.close()
+    return turn, model.refused
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("prose", [0, 10])
 @pytest.mark.parametrize("window", [4_096, 8_192, 16_384, 65_536])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_dense_results_stop_no_session(kind: str, window: int, prose: int, tmp_path: Path) -> None:
-    frame = Frame("s", str(tmp_path), "m", "standard", "You are hearth. " * 20, (), {"temperature": 0.7}, 8192)
-    transcript = create_transcript(tmp_path, frame, datetime.now())
-    outputs = Outputs(tmp_path / "outputs", longest_output(window))
-    model, turn = CountingModel(window, Looker()), Turn()
-    context = Context(transcript, model, window=window, keep=outputs.keep)
-    transcript.begin_turn("Look at all the figures and say which are wrong.")
-    tools = Reader(outputs, KINDS[kind], prose)
-    await run_turn(FittedModel(model, context), tools, context, Trusting(), lambda event: None, STEPS + 5, turn)
-    transcript.close()
+    turn, refused = await look_at_all(kind, window, prose, tmp_path)
     assert turn.status == "completed"
-    assert model.refused <= 1
+    assert refused <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [3_072, 4_096, 8_192])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_window_that_is_known_late_is_kept_to(kind: str, window: int, tmp_path: Path) -> None:
+    turn, refused = await look_at_all(kind, window, 0, tmp_path, told=False)
+    assert turn.status == "completed"
+    assert refused <= 1

@@ -82,7 +82,7 @@ def _write(old: Head, task: str, steps: list[Step], tail: list[Step], room: Room
     def add(word: str, text: str | list[str], most: float) -> None:
         nonlocal spare
         limit = min(int(room.weight * most), spare - 2 * MESSAGE)
-        text = _newest_lines(text, limit) if isinstance(text, list) else _cut(text, limit) if text else ""
+        text = _newest_lines(text, limit) if isinstance(text, list) else cut_text(text, limit) if text else ""
         if text:
             sections.append((word, text))
             spare -= weigh(disarm(text)) + 2 * MESSAGE
@@ -146,10 +146,10 @@ def _cut_results(step: Step, most: int, keep: Keep) -> Step | None:
     if not results or spare < len(results) * SMALLEST_PIECE:
         return None
     share = spare // len(results)
-    return (answer, *(replace(result, content=_cut(result.content, share, keep)) for result in results))
+    return (answer, *(replace(result, content=cut_text(result.content, share, keep)) for result in results))
 
 
-def _cut(text: str, most: int, keep: Keep | None = None) -> str:
+def cut_text(text: str, most: int, keep: Keep | None = None) -> str:
     """Both ends of a text, within a weight; empty when too little would be left."""
     if weigh(text) <= most:
         return text
@@ -170,7 +170,7 @@ def _fit_task(task: str, most: int, keep: Keep) -> str:
         return task
     bare = strip_attachments(task)
     # Even where there is no room at all the model must know what it is about.
-    return bare if weigh(bare) <= most else _cut(bare, most, keep) or shorten(bare, SMALLEST_PIECE)
+    return bare if weigh(bare) <= most else cut_text(bare, most, keep) or shorten(bare, SMALLEST_PIECE)
 
 
 def _later_messages(steps: list[Step]) -> list[str]:

@@ -14,6 +14,7 @@ from hearth.agent.context import Context, see_nothing
 from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
 from hearth.agent.loop import Emit, Tools, Turn, run_turn
+from hearth.agent.portions import Portions
 from hearth.agent.transcript import create_transcript
 from hearth.errors import HearthError
 from hearth.llm.answer import Model, ModelEvent
@@ -106,7 +107,7 @@ class Errands:
             hear = _Told(kind, most, turn, self._emit).hear
             window = min(self._window() or LARGEST_WINDOW, LARGEST_WINDOW)
             history = Context(transcript, self._model, hear, window=window, profile=frame.manner, look=self._look)
-            model, hurried = FittedModel(self._model, history), _Hurried(tools, most, turn)
+            model, hurried = FittedModel(self._model, history), _Hurried(Portions(tools, history.portion), most, turn)
             await run_turn(model, hurried, history, _Reported(report), hear, most, turn)
             transcript.end_turn(turn.status, "")
         finally:

@@ -16,6 +16,8 @@ USUAL = Profile("usual", "", ())
 """The shares of who says nothing of them."""
 MOST_LEFT = 0.6
 """Of the mark for compactions, what one may leave at most."""
+RESULT = 0.3
+"""Of the window, what one result may have at most."""
 MUST_SHRINK = 0.3
 """Part by which a compaction makes the conversation shorter, or says that it did not."""
 
@@ -53,6 +55,17 @@ def must_compact(limits: Limits, used: int, floor: int) -> bool:
     """Whether to compact now. ``floor`` is what the last compaction left: before there is enough above it that another
     one can shrink it by its part, only the end of the window asks for one."""
     return used > limits.hard or (used > limits.compact and used * (1 - MUST_SHRINK) > floor)
+
+
+def goal_of(limits: Limits, base: int) -> int:
+    """Tokens that a compaction should leave, of which ``base`` stand before the messages."""
+    return max(limits.work, base + limits.window // 5)
+
+
+def largest_result(limits: Limits, base: int) -> int:
+    """Tokens that one result may have: after a compaction there must be room for one before the next."""
+    room = limits.compact - goal_of(limits, base)
+    return max(min(int(limits.window * RESULT), room), limits.window // 16)
 
 
 def has_shrunk(before: int, after: int) -> bool:
