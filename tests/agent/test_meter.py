@@ -57,6 +57,18 @@ def test_of_an_answer_that_was_cut_only_what_was_kept_counts() -> None:
     assert meter.count([ASK, Message("assistant", CODE * 40)]) == 8_592
 
 
+def test_a_refusal_tells_how_dense_the_text_is() -> None:
+    dense = Message("tool", "\u6587\u5b57" * 3_000, tool_call_id="c")
+    meter, unsure = Meter(1_600), Meter(1_600)
+    for each in (meter, unsure):
+        each.saw([ASK], Usage(prompt=400))
+    before = meter.count([dense])
+    meter.told([ASK, CALL, dense], 18_500)
+    assert meter.count([dense]) > 1.5 * before
+    unsure.told([ASK, CALL, dense], 4_097, exact=False)
+    assert unsure.count([dense]) == before
+
+
 def test_a_refusal_is_believed() -> None:
     meter = Meter(0)
     meter.told([ASK, CALL, RESULT], 9_000)

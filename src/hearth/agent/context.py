@@ -132,7 +132,7 @@ class Context:
         if refused.window and (not self._limits or refused.window < self._limits.window):
             self._set_window(refused.window)
         # Whoever does not tell how much was asked still says that it was more than there is.
-        self.meter.told(self._transcript.messages, refused.asked or refused.window + 1)
+        self.meter.told(self._transcript.messages, refused.asked or refused.window + 1, exact=bool(refused.asked))
 
     def add(self, message: Message) -> None:
         """Append a message of the model or the user."""

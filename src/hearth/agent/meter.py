@@ -38,10 +38,11 @@ _DENSE = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 
 @lru_cache(maxsize=2048)
 def weigh(text: str) -> int:
-    """What a text weighs: its characters, where those count more that tokenizers cut small: digits, marks, letters
-    beyond ASCII (by their UTF-8 bytes), long runs without a break (hashes, base64)."""
+    """What a text weighs: its characters, where those count more that tokenizers cut small: digits (with many models
+    a token each), marks, letters beyond ASCII (by their UTF-8 bytes), long runs without a break (hashes, base64)."""
     weight = len(text) if text.isascii() else len(text.encode("utf-8", errors="replace"))
-    return weight + len(_SMALL.findall(text)) + len(_MARKS.findall(text)) // 2 + sum(map(len, _DENSE.findall(text)))
+    small = len(_SMALL.findall(text)) * 9 // 5 + len(_MARKS.findall(text)) // 2
+    return weight + small + sum(map(len, _DENSE.findall(text)))
 
 
 def weigh_message(message: Message, reasoning: bool = True) -> int:
@@ -137,9 +138,12 @@ class Meter:
         self._learn(messages, usage.prompt)
         self._marks.append(_Mark(len(messages), usage.prompt, usage.generated, messages[-1]))
 
-    def told(self, messages: Sequence[Message], tokens: int) -> None:
-        """Take the number of tokens that a refusal named for these messages."""
+    def told(self, messages: Sequence[Message], tokens: int, *, exact: bool = True) -> None:
+        """Take the number of tokens that a refusal named for these messages; one that is not ``exact`` is the least
+        that they can have, and says nothing of how dense they are."""
         if tokens and messages:
+            if exact:
+                self._learn(messages, tokens)
             self._marks.append(_Mark(len(messages), tokens, 0, messages[-1]))
 
     def forget(self, kept: int = 0) -> None:
