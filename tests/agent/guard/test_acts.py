@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.agent.guard.acts import brief_call, fingerprint, looks_only, make_act
+from hearth.agent.guard.acts import brief_call, fingerprint, make_act
+from hearth.agent.guard.commands import find_paths, looks_only, waits
 from hearth.messages import ToolCall
 from hearth.tools.tool import ToolResult
 
@@ -116,3 +117,57 @@ def test_a_path_that_is_none(path: object) -> None:
 @given(st.text(max_size=80))
 def test_any_command_is_judged(command: str) -> None:
     looks_only(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "paths"),
+    [
+        ("sed -i 's/a/b/' src/x.py && pytest -q", ["src/x.py"]),
+        ("cat > foo.py <<'EOF'\nx = 1\nEOF", ["foo.py"]),
+        ("python scripts/gen.py --out=build/a.json", ["scripts/gen.py", "build/a.json"]),
+        ("curl http://localhost:8000/a.html", []),
+        ("cat /etc/hosts.conf", []),
+        ("ls -la", []),
+        ("make -f Makefile all", ["Makefile"]),
+    ],
+)
+def test_the_files_that_a_command_names(command: str, paths: list[str]) -> None:
+    assert find_paths(command) == paths
+
+
+@pytest.mark.parametrize(
+    "command", ["sleep 5; tail -1 x", "curl -s localhost", "tail -3 build.log", "A=1 docker ps -a"]
+)
+def test_commands_that_wait_for_others(command: str) -> None:
+    assert waits(command)
+
+
+@pytest.mark.parametrize("command", ["pytest -q", "ls", "cat a.py", "timeout 5 pytest", "", "echo 'sleep"])
+def test_commands_that_wait_for_nobody(command: str) -> None:
+    assert not waits(command)
+
+
+def test_what_an_edit_replaced_and_wrote() -> None:
+    act = make_act(call("edit", path="a.py", old="a\n  b\n", new="a\n  c\n"), ToolResult("edited"), {"a.py": "1"})
+    assert (act.took, act.put) == ({"b"}, {"c"})
+    added = make_act(call("edit", path="a.py", old="a\n", new="a\nb\n"), ToolResult("edited"), {"a.py": "1"})
+    assert (added.took, added.put) == ({"a"}, {"b"})
+    several = make_act(call("multi_edit", edits=[{"old": "a", "new": "b"}, 3]), ToolResult("edited"), {"a.py": "1"})
+    assert several.took is None
+    assert make_act(call("write", path="a.py", content="x"), ToolResult("ok"), {"a.py": "1"}).took is None
+
+
+def test_natures() -> None:
+    said = ToolResult("x")
+    natures = {
+        "pip install x": "stirs",
+        "git stash": "moves",
+        "git status": "plain",
+        "sleep 1": "waits",
+        "cat a.py": "plain",
+    }
+    assert {command: make_act(call("bash", command=command), said, {}).nature for command in natures} == natures
+    assert make_act(call("output", id="b1"), said, {}).nature == "waits"
+    assert make_act(call("read", path="a.py"), said, {}).nature == "plain"
+    tests = ToolResult("1 failed, 2 passed in 0.1s")
+    assert make_act(call("bash", command="pytest"), tests, {}).nature == "plain"

@@ -1,6 +1,7 @@
 """Every detector as a table: what goes round, and what only looks like it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hearth.agent.guard.acts import Act
 from hearth.agent.guard.detectors import (
     BOUNDS,
     Finding,
-    count_returns,
+    count_swings,
     find_again,
     find_all,
     find_cycle,
@@ -43,7 +44,17 @@ def run(*failing: str, passed: int = 3, result: str = "") -> Act:
 
 
 def wait(result: str = "nothing new") -> Act:
-    return Act("output", "b1", result, brief="output b1")
+    return Act("output", "b1", result, brief="output b1", nature="waits")
+
+
+def stir(command: str, result: str = "done", failed: bool = False) -> Act:
+    return Act("bash", command, result, failed, brief=f"bash {command}", nature="stirs")
+
+
+def swap(old: str, new: str, path: str = "a.py") -> Act:
+    changed = ((path, new),)
+    lines = frozenset({old}), frozenset({new})
+    return Act("edit", f"{old} {new}", "edited", False, "changes", path, changed, None, path, "plain", *lines)
 
 
 def count(finding: Finding | None) -> int:
@@ -70,10 +81,13 @@ def test_repeats(acts: Sequence[Act], times: int) -> None:
     assert count(find_repeat(acts)) == times
 
 
-def test_who_waits_for_a_command_may_look_at_it_more_often() -> None:
+def test_who_waits_may_look_at_it_more_often() -> None:
     finding = find_repeat([wait()] * 8)
     assert finding
     assert finding.count < finding.bound.hint
+    finding = find_repeat([wait()] * 40)
+    assert finding
+    assert finding.climbs
     assert count(find_cycle([wait(), A] * 6)) == 0
     assert count(find_again([wait()] * 9)) == 0
 
@@ -110,6 +124,8 @@ def test_cycles(acts: Sequence[Act], rounds: int) -> None:
         ([miss(), A], 0),
         ([run("x"), edit(), run("x"), edit(), run("x")], 1),
         ([run("x", result="1"), run("x", result="2"), run("x", result="3")], 3),
+        ([stir("make", "no a.h", failed=True), stir("apt"), stir("make", "no b.h", failed=True)], 1),
+        ([stir("make", "no a.h", failed=True), stir("apt"), stir("make", "no a.h", failed=True)], 2),
     ],
 )
 def test_errors(acts: Sequence[Act], times: int) -> None:
@@ -144,6 +160,29 @@ def test_the_same_failing_tests(acts: Sequence[Act], times: int) -> None:
     assert count(find_tests(acts)) == times
 
 
+def test_other_lines_of_the_same_file_are_other_work() -> None:
+    work = [run("x")]
+    for number in range(9):
+        work += [swap(f"old {number}", f"new {number}"), run("x")]
+    assert count(find_tests(work)) == 1
+    tries = [run("x")]
+    for number in range(9):
+        tries += [swap(f"try {number}", f"try {number + 1}"), run("x")]
+    assert count(find_tests(tries)) == 9
+
+
+def test_another_reason_each_time_gives_more_patience() -> None:
+    same, other = [run("x")], [run("x")]
+    for number in range(5):
+        same += [edit(now=str(number)), run("x")]
+        other += [edit(now=str(number)), replace(run("x"), tests=Verdict(frozenset("x"), 3, str(number)))]
+    found, patient = find_tests(same), find_tests(other)
+    assert found
+    assert found.climbs
+    assert patient
+    assert not patient.climbs
+
+
 def test_the_failing_tests_are_named() -> None:
     finding = find_tests([run("a", "b", "c"), edit(), run("a", "b", "c")])
     assert finding
@@ -156,15 +195,19 @@ def test_the_failing_tests_are_named() -> None:
         ("", 0),
         ("a", 0),
         ("ab", 0),
-        ("aba", 1),
+        # Taken back, again and again, each time another change: that is how one looks for a cause.
+        ("aba", 0),
         ("abac", 0),
-        ("abab", 2),
-        ("abcacb", 3),
-        ("ababa", 3),
+        ("abacada", 0),
+        ("abab", 1),
+        ("abcacb", 0),
+        ("ababa", 2),
+        ("abcabca", 3),
+        ("ababac", 0),
     ],
 )
-def test_contents_that_come_back(contents: str, times: int) -> None:
-    assert count_returns(list(contents)) == times
+def test_ways_between_contents_that_were_gone_before(contents: str, times: int) -> None:
+    assert count_swings(list(contents)) == times
     found = find_patches([edit(now=contents[-1:])], {"a.py": list(contents)})
     assert [finding.count for finding in found] == ([times] if times else [])
 
@@ -183,13 +226,13 @@ def test_looks_since_the_last_change(acts: Sequence[Act], times: int) -> None:
     assert count(find_looking(acts, True)) == times
 
 
-def test_a_question_is_never_stopped_for_looking() -> None:
-    acts = [look(f"{number}.py") for number in range(500)]
-    asked, told = find_looking(acts, False), find_looking(acts, True)
-    assert asked
-    assert told
-    assert not asked.climbs
-    assert told.climbs
+def test_nobody_is_stopped_for_looking_who_asks_or_finds_something_new() -> None:
+    new = [look(f"{number}.py") for number in range(500)]
+    old = [look(f"{number % 20}.py") for number in range(50)]
+    for acts, asks, climbs in ((new, False, False), (new, True, False), (old, False, False), (old, True, True)):
+        finding = find_looking(acts, asks)
+        assert finding
+        assert finding.climbs is climbs
 
 
 @pytest.mark.parametrize(
@@ -199,6 +242,9 @@ def test_a_question_is_never_stopped_for_looking() -> None:
         ([A, B, A, C, A], 3),
         ([A, B, edit(), A], 1),
         ([look(result="1"), B, look(result="2")], 1),
+        # What an unknown command did nobody knows.
+        ([A, stir("make"), A, stir("pip"), A], 1),
+        ([stir("make"), A, stir("make"), B, stir("make")], 3),
     ],
 )
 def test_the_same_again_with_others_between(acts: Sequence[Act], times: int) -> None:

@@ -93,7 +93,24 @@ def test_which_circle_has_gone_on_for_too_long(
     ],
 )
 def test_what_is_rolled_back(acts: Sequence[Act], back: bool) -> None:
-    assert should_roll_back(acts) is back
+    assert should_roll_back(acts, found("tests", 5)) is back
+
+
+@pytest.mark.parametrize(
+    ("acts", "back"),
+    [
+        # A refactoring beside a test that always failed, and a program that is being written: no better is no worse.
+        ([run("x", 3), EDIT, run("x", 3)], False),
+        ([EDIT, run("x", 0)], False),
+        ([run("x", 3), EDIT, run("xy", 2)], True),
+        ([run("", 3), EDIT, run("x", 2)], True),
+        ([run("xy", 3), EDIT, run("xzw", 2)], False),
+    ],
+)
+def test_a_circle_that_has_nothing_to_do_with_the_changes_rolls_back_only_what_is_worse(
+    acts: Sequence[Act], back: bool
+) -> None:
+    assert should_roll_back(acts, found("repeat", 5)) is back
 
 
 @given(st.frozensets(st.sampled_from("abc")), st.integers(0, 5))

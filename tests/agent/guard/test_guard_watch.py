@@ -243,8 +243,8 @@ async def test_a_patch_that_comes_back_in_other_words(desk: Desk, way: Way) -> N
         lines += [write(("one", "two")[n % 2]), bash(f"./check {n}"), read("b.py") if n % 3 else bash(f"./try {n}")]
     desk.says = [f"result {chr(97 + n)}" for n in range(26)]
     played = await play(lines, desk, way)
-    assert "a.py is again what it was before: it came back to an earlier content 2 times" in "\n".join(played.results)
-    assert "a.py came back to an earlier content 4 times" in way.notes[0]
+    assert "a.py is again what it was before: it went to and fro between the same" in "\n".join(played.results)
+    assert "a.py went to and fro between the same contents 7 times" in way.notes[0]
 
 
 async def test_a_command_that_changes_files_is_seen(desk: Desk, way: Way) -> None:
@@ -259,9 +259,10 @@ async def test_a_command_that_changes_files_is_seen(desk: Desk, way: Way) -> Non
     assert "after 3 changes the very same tests fail" in "\n".join(played.results)
 
 
-async def test_looking_without_end(desk: Desk, way: Way) -> None:
-    lines = [call("read", json.dumps({"path": f"{n}.py"})) for n in range(60)]
-    for n in range(60):
+async def test_looking_at_the_same_without_end(desk: Desk, way: Way) -> None:
+    """Twenty files, again and again: it forgets what it has read."""
+    lines = [call("read", json.dumps({"path": f"{n * 7 % 20}.py"})) for n in range(60)]
+    for n in range(20):
         (desk.folder / f"{n}.py").write_text(f"file {n}")
     played = await play(lines, desk, way)
     assert played.hinted == [13, 38, 52]
@@ -275,6 +276,12 @@ async def test_a_question_may_be_looked_into_for_long(desk: Desk, way: Way) -> N
     lines: list[Line] = [call("read", json.dumps({"path": f"{n}.py"})) for n in range(59)]
     played = await play([*lines, say("it is in 7.py")], desk, way, task="Where is the parser?")
     assert (played.turn.status, played.hinted, way.notes) == ("completed", [26], [])
+
+
+async def test_after_a_long_calm_another_trouble_begins_at_the_foot_of_the_ladder(desk: Desk, way: Way) -> None:
+    work = [write(f"version {n}") for n in range(60)]
+    played = await play([*[read()] * 5, *work, *[read("b.py")] * 5, say("done")], desk, way, steps=99)
+    assert (played.turn.status, len(way.notes), way.retries) == ("completed", 2, 0)
 
 
 async def test_an_empty_answer_is_nudged_once(desk: Desk, way: Way) -> None:

@@ -41,7 +41,7 @@ def found(kind: Kind, count: int, act: Act, what: str = "") -> Finding:
         ),
         (
             found("patch", 2, EDIT, "a.py"),
-            "[Note: a.py is again what it was before: it came back to an earlier content 2 times. "
+            "[Note: a.py is again what it was before: it went to and fro between the same contents. "
             "Instead: decide for one of them by running the tests, or change something else.]",
         ),
         (

@@ -151,3 +151,21 @@ def test_anything_is_read(output: str) -> None:
 def test_it_takes_linear_time() -> None:
     assert read_test_run("FAILED " + "x" * 200_000 + "\n1 failed in 0.1s\n")
     assert read_test_run(" " * 20_000 + "\n" + "1, " * 20_000 + "\n1 failed in 0.1s\n")
+
+
+def test_the_same_failure_further_down_fails_for_another_reason() -> None:
+    first, moved, other = (
+        read_test_run(f"a.py:{line}: AssertionError\nE   assert {value} == 2\nFAILED a.py::test_x\n1 failed in 0.1s")
+        for line, value in ((3, 1), (9, 1), (3, 0))
+    )
+    assert first
+    assert moved
+    assert other
+    assert first == moved == other
+    assert first.why == moved.why != other.why
+
+
+def test_long_lines_are_read_in_a_moment() -> None:
+    run = read_test_run("1 failed, 2 passed in 0.1s\n" + "word " * 400_000 + "\n" + "E" * 1_000_000)
+    assert run
+    assert run.passed == 2

@@ -5,31 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hearth.agent.guard.commands import looks_only, moves_in_history, waits
 from hearth.agent.guard.testruns import Verdict, read_test_run
 from hearth.messages import ToolCall
 from hearth.tools.tool import ToolResult
 
 Manner = Literal["looks", "changes", "other"]
 
+Nature = Literal["plain", "waits", "stirs", "moves"]
+"""What more is known of a call: it asks for what changes by itself; it may have changed something that nobody sees,
+such as a package that it installed; it brought files to other points of their history."""
+
 LOOKING_TOOLS = frozenset({"read", "grep", "glob"})
 RUNNING_TOOLS = frozenset({"bash", "output"})
 """Tools whose results may be those of a test run."""
-_LOOKING = (
-    "ack ag basename cat cd column cut date df diff dirname du echo env fd file find grep head id jq less ls more nl "
-    "od printf ps pwd readlink realpath rg sort stat tail tree true type uname uniq wc which xxd"
-)
-LOOKING_COMMANDS = frozenset(_LOOKING.split())
-LOOKING_IN_GIT = frozenset(
-    ("blame", "branch", "describe", "diff", "grep", "log", "ls-files", "remote", "show", "status")
-)
-_PARTS = re.compile(r"&&|\|\||[;|\n]")
-_HARMLESS = re.compile(r"\d?>&\d|[12&]?>>? ?/dev/null")
-_SED = re.compile(r"sed\s+(-n\s|-E\s+-n\s)")
+STIRRING_TOOLS = frozenset({"bash", "task"})
 _FLEETING = re.compile(
     r"0x[0-9a-fA-F]+"  # addresses
     r"|\d{4}-\d\d-\d\d"  # dates
@@ -44,7 +38,8 @@ LONGEST_BRIEF = 80
 @dataclass(frozen=True, slots=True)
 class Act:
     """One call that ran. ``arguments`` and ``result`` are such that equal calls and results are equal; ``path`` is the
-    file that it names; ``changed`` are the files that are different afterwards, each with what its content is now."""
+    file that it names; ``changed`` are the files that are different afterwards, each with what its content is now;
+    ``took`` and ``put`` are the lines that an edit replaced and wrote, None where the call does not tell."""
 
     name: str
     arguments: str
@@ -55,6 +50,9 @@ class Act:
     changed: tuple[tuple[str, str], ...] = ()
     tests: Verdict | None = None
     brief: str = ""
+    nature: Nature = "plain"
+    took: frozenset[str] | None = None
+    put: frozenset[str] = frozenset()
 
     @property
     def call(self) -> tuple[str, str]:
@@ -71,16 +69,22 @@ def make_act(call: ToolCall, result: ToolResult, changed: Mapping[str, str]) -> 
     """The act that a call and its result are. ``changed``: file to what identifies its content."""
     fields = read_arguments(call)
     text = result.for_model
+    tests = read_test_run(text) if call.name in RUNNING_TOOLS else None
+    manner: Manner = "changes" if changed else _manner(call.name, fields or {})
+    took, put = _find_lines(call.name, fields or {})
     return Act(
         call.name,
         json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields is not None else call.arguments.strip(),
         fingerprint(text),
         result.failed,
-        "changes" if changed else _manner(call.name, fields or {}),
+        manner,
         path_of(call),
         tuple(sorted(changed.items())),
-        read_test_run(text) if call.name in RUNNING_TOOLS else None,
+        tests,
         brief_call(call),
+        "plain" if tests else _find_nature(call.name, fields or {}, manner),
+        took,
+        put,
     )
 
 
@@ -115,28 +119,40 @@ def fingerprint(text: str) -> str:
     return hashlib.blake2b(steady.encode("utf-8", errors="replace"), digest_size=16).hexdigest()
 
 
-def looks_only(command: str) -> bool:
-    """Whether a command surely changes nothing. In doubt it is taken to do something."""
-    plain = _HARMLESS.sub(" ", command)
-    if ">" in plain or "`" in plain or "$(" in plain:
-        return False
-    parts = [part.strip() for part in _PARTS.split(plain)]
-    return any(parts) and all(_looks(part) for part in parts if part)
+def command_of(call: ToolCall) -> str:
+    """The command that a call runs, empty when it runs none."""
+    command = (read_arguments(call) or {}).get("command", "")
+    return command if isinstance(command, str) else ""
 
 
-def _looks(part: str) -> bool:
-    try:
-        words = shlex.split(part)
-    except ValueError:
-        return False
-    words = [word for word in words if not re.fullmatch(r"\w+=\S*", word)]
-    if not words:
-        return True
-    if words[0] == "git":
-        return next((word for word in words[1:] if not word.startswith("-")), "") in LOOKING_IN_GIT
-    if words[0] == "find":
-        return not {"-delete", "-exec", "-execdir", "-ok"} & set(words)
-    return words[0] in LOOKING_COMMANDS or bool(_SED.match(part))
+def _find_nature(name: str, fields: Mapping[str, Any], manner: Manner) -> Nature:
+    if name == "output":
+        return "waits"
+    command = fields.get("command")
+    if name == "bash" and isinstance(command, str):
+        if waits(command):
+            return "waits"
+        if moves_in_history(command):
+            return "moves"
+    return "stirs" if manner == "other" and name in STIRRING_TOOLS else "plain"
+
+
+def _find_lines(name: str, fields: Mapping[str, Any]) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """The lines that an edit replaced (where it only added some, those that it added them to), and what it wrote."""
+    edits = fields.get("edits") if name == "multi_edit" else [fields] if name == "edit" else None
+    took, put = set[str](), set[str]()
+    for edit in edits if isinstance(edits, list) else [None]:
+        old, new = (edit.get("old"), edit.get("new")) if isinstance(edit, dict) else (None, None)
+        if not isinstance(old, str) or not isinstance(new, str):
+            return None, frozenset()
+        before, after = _plain_lines(old), _plain_lines(new)
+        took |= before - after or before
+        put |= after - before
+    return frozenset(took), frozenset(put)
+
+
+def _plain_lines(text: str) -> set[str]:
+    return {line.strip() for line in text.split("\n")} - {""}
 
 
 def _manner(name: str, fields: Mapping[str, Any]) -> Manner:

@@ -36,11 +36,12 @@ def pick_due(findings: Sequence[Finding], tried: Mapping[str, int]) -> Finding |
     return None
 
 
-def should_roll_back(acts: Sequence[Act]) -> bool:
+def should_roll_back(acts: Sequence[Act], finding: Finding) -> bool:
     """Whether what was changed in this turn is worth less than what was there before.
 
-    Only tests can tell. They do when a run after the last change is worse than one before the first, or no better, or
-    when nothing passes at all. Without such runs nothing is thrown away.
+    Only tests can tell. They do when a run after the last change is worse than one before the first. When it is the
+    changes that went in circles, no better is enough, and so is that nothing passes at all: of other circles they know
+    nothing, and what is no better may be just what was asked for. Without such runs nothing is thrown away.
     """
     changes = [at for at, act in enumerate(acts) if act.changed]
     if not changes:
@@ -50,7 +51,14 @@ def should_roll_back(acts: Sequence[Act]) -> bool:
     after = next((act.tests for act in reversed(acts[last:]) if act.tests), None)
     if after is None or not after.failing:
         return False
+    if finding.kind not in ("tests", "patch"):
+        return before is not None and is_worse(before, after)
     return is_no_better(before, after) if before else after.passed == 0
+
+
+def is_worse(before: Verdict, after: Verdict) -> bool:
+    """Whether something was lost: a test fails that did not, and none that failed passes now."""
+    return after.failing > before.failing
 
 
 def is_no_better(before: Verdict, after: Verdict) -> bool:

@@ -53,6 +53,12 @@ _MUST = re.compile(
     r"\b(?:should|must|needs? to|has to|have to) (?:be|not be|now be|return|raise|accept|support|print|use|have)\b",
     re.IGNORECASE,
 )
+_REPEATED = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|ten|twenty|several|many|multiple|a few) times\b|\brepeat|\bflak(?:y|iness)"
+    r"|\bagain and again\b|\b(?:un)?till? (?:it|the|all|they|that|everything)\b|\bwait|\bpoll|\bmonitor"
+    r"|\bkeep (?:trying|running|checking|an eye)\b|\bbisect|\bstress|\bbenchmark|\bsoak\b",
+    re.IGNORECASE,
+)
 
 _ABOUT_TO = re.compile(
     r"^(?:(?:so|now|next|then|first|second|finally|okay|ok|alright|great|good|perfect|sure|and|well)\b[,.:!]?\s+)*"
@@ -86,6 +92,11 @@ def asks_for_change(prompt: str) -> bool:
         if word and word[0].lower() in _CHANGES and not _TELLING.match(start):
             return True
     return bool(_MUST.search(plain)) and not plain.rstrip().endswith("?")
+
+
+def asks_to_repeat(prompt: str) -> bool:
+    """Whether a task wants something done again and again, or waited for."""
+    return bool(_REPEATED.search(prompt))
 
 
 def announces(text: str) -> bool:

@@ -6,16 +6,19 @@ time. A line that could be of another program than a test run counts for nothing
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One run of tests. ``failing`` are names; what could not even be loaded is among them. ``passed`` is a number."""
+    """One run of tests. ``failing`` are names; what could not even be loaded is among them. ``passed`` is a number.
+    ``why`` is the same for two runs that fail for the same reasons, as far as their output tells them."""
 
     failing: frozenset[str]
     passed: int
+    why: str = field(default="", compare=False)
 
 
 _NAMES = re.compile(
@@ -42,6 +45,13 @@ _PASSED = re.compile(
     r"|^(?P<go>\s*--- PASS: |ok  \t)",
     re.MULTILINE,
 )
+_REASON = re.compile(
+    r"^E  |^FAILED |(?:Error|Exception)\b|panicked|undefined|assert"
+    r"|^\s*(?:expected|received|actual|got|want|left|right)\b",
+    re.IGNORECASE,
+)
+LONGEST_REASON = 500
+_PLACE = re.compile(r":\d+(?::\d+)?\b|\bline \d+")
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s$", re.MULTILINE)
 _SKIPPED = re.compile(r"^(?:OK|FAILED) \(.*?\bskipped=(\d+)", re.MULTILINE)
 _RUN = re.compile(
@@ -69,4 +79,12 @@ def read_test_run(output: str) -> Verdict | None:
     for ran in _UNITTEST.findall(output):
         skipped = sum(map(int, _SKIPPED.findall(output)))
         passed += max(0, int(ran) - len(failing) - skipped)
-    return Verdict(failing, passed)
+    return Verdict(failing, passed, _find_reasons(output))
+
+
+def _find_reasons(output: str) -> str:
+    """What the lines say that tell why something failed, without the numbers of lines, which move with each edit."""
+    lines = {
+        _PLACE.sub("", line[:LONGEST_REASON]) for line in output.split("\n") if _REASON.search(line[:LONGEST_REASON])
+    }
+    return hashlib.blake2b("\n".join(sorted(lines)).encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -10,19 +10,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
-from hearth.agent.guard.acts import LOOKING_TOOLS, Act, make_act, path_of
+from hearth.agent.guard.acts import LOOKING_TOOLS, Act, command_of, make_act, path_of
+from hearth.agent.guard.commands import find_paths
 from hearth.agent.guard.detectors import BOUNDS, Finding, find_all, is_monologue
 from hearth.agent.guard.ladder import Rung, climb, pick_due, should_roll_back
-from hearth.agent.guard.rests import NUDGES, Rest, asks_for_change, judge_rest
+from hearth.agent.guard.rests import NUDGES, Rest, asks_for_change, asks_to_repeat, judge_rest
 from hearth.agent.guard.words import make_hint, make_note, make_report
 from hearth.agent.loop import Tools
 from hearth.messages import Message, ToolCall
 from hearth.tools.tool import ToolResult
 
 MOST_HINTS = 8
-"""Hints in one turn: who has not heard by then hears no more."""
-MOST_WATCHED = 16
+"""Hints in a turn, but for what comes after a calm: who has not heard by then hears no more."""
+MOST_WATCHED = 48
 """Files, the latest that were named or changed, that are looked at after a command: it may have changed them."""
+CALM = 40
+"""Calls in a row without any circle after which the ladder is begun anew: what comes then is another trouble."""
 
 
 class Course(Protocol):
@@ -64,6 +67,7 @@ class Watch:
         self._digest = digest
         self._rollback = rollback
         self._asks = may_change and asks_for_change(task)
+        self._patient = asks_to_repeat(task)
         self._acts: list[Act] = []
         self._all: list[Act] = []
         self._contents: dict[str, list[str]] = {}
@@ -75,6 +79,8 @@ class Watch:
         self._bad_rests = 0
         self._bad_rest: Finding | None = None
         self._restarted = self._rolled_back = False
+        self._calm = 0
+        self._spent = 0
         self.hints = 0
         self.rung = Rung.GO
 
@@ -84,15 +90,19 @@ class Watch:
 
     async def run(self, call: ToolCall) -> ToolResult:
         """Run the call; where it goes round in circles the result ends with a hint."""
-        self._know(path_of(call))
+        for path in [path_of(call), *find_paths(command_of(call))]:
+            self._know(path)
         result = await self._tools.run(call)
         act = make_act(call, result, {} if call.name in LOOKING_TOOLS else self._find_changes(result))
         self._acts.append(act)
         self._all.append(act)
-        finding = next((found for found in self._find() if found.hints), None)
-        if finding is None or self.hints >= MOST_HINTS:
+        findings = self._find()
+        self._settle(calm=not findings)
+        finding = next((found for found in findings if found.hints), None)
+        if finding is None or self._spent >= MOST_HINTS:
             return result
         self.hints += 1
+        self._spent += 1
         self.rung = max(self.rung, Rung.HINT)
         hint = make_hint(finding, second=finding.count > finding.bound.hint)
         return replace(
@@ -143,7 +153,7 @@ class Watch:
 
     async def _restart(self, finding: Finding) -> None:
         self._restarted = True
-        self._rolled_back = should_roll_back(self._acts) and await self._rollback()
+        self._rolled_back = should_roll_back(self._acts, finding) and await self._rollback()
         await self._course.restart(make_note(self._task, self._acts, finding, self._rolled_back))
         # The model has forgotten what it did, so the counts begin anew; the contents of files stay known, and so does
         # how far the ladder was climbed.
@@ -153,8 +163,14 @@ class Watch:
         for path in self._contents:
             self._see(path)
 
+    def _settle(self, calm: bool) -> None:
+        """Count the calls without a circle; after many of them all is well again."""
+        self._calm = self._calm + 1 if calm else 0
+        if self._calm >= CALM:
+            self._spent, self.rung = 0, Rung.GO
+
     def _find(self) -> list[Finding]:
-        findings = find_all(self._acts, self._contents, self._asks)
+        findings = find_all(self._acts, self._contents, self._asks, self._patient)
         if self._overflows >= BOUNDS["overflow"].hint:
             act = self._acts[-1] if self._acts else Act("", "", "")
             findings.append(Finding("overflow", "overflow", self._overflows, BOUNDS["overflow"], act))

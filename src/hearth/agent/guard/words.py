@@ -25,6 +25,8 @@ _OTHER = {
 
 def suggest_other(act: Act) -> str:
     """One other thing to do than this call."""
+    if act.nature == "waits" and act.name == "bash":
+        return "wait longer at once with sleep, or look for the cause: is it running, and what does its log say"
     if act.name == "bash":
         return "change what the first error names, then run it again" if act.failed else "go on with what it says"
     if act.name in _OTHER:
@@ -39,7 +41,8 @@ def make_hint(finding: Finding, second: bool) -> str:
     act, count, other = finding.act, finding.count, suggest_other(finding.act)
     match finding.kind:
         case "repeat" | "again":
-            said = f"{act.brief!r} has now given this same result {count} times; it will not change by asking again"
+            said = f"{act.brief!r} has now given this same result {count} times"
+            said += "" if act.nature == "waits" else "; it will not change by asking again"
         case "cycle":
             said = f"the same calls in turn ({finding.what}) have given the same results {count} times over"
         case "error":
@@ -48,7 +51,7 @@ def make_hint(finding: Finding, second: bool) -> str:
             said = f"after {count} changes the very same tests fail: {finding.what}"
             other = "read the failing test and the first error again, and look for the cause in another place"
         case "patch":
-            said = f"{finding.what} is again what it was before: it came back to an earlier content {count} times"
+            said = f"{finding.what} is again what it was before: it went to and fro between the same contents"
             other = "decide for one of them by running the tests, or change something else"
         case "looking":
             said = f"{count} calls have only looked since the last change"
@@ -107,7 +110,7 @@ def tell_circle(finding: Finding) -> str:
         case "tests":
             return f"{count} changes left the same tests failing"
         case "patch":
-            return f"{finding.what} came back to an earlier content {count} times"
+            return f"{finding.what} went to and fro between the same contents {count} times"
         case "looking":
             return f"{count} calls only looked, and nothing was changed"
         case "overflow":
