@@ -155,6 +155,23 @@ async def test_a_sub_agent_that_works_changes_files(project: Path) -> None:
     assert not (project / "a.py").exists()
 
 
+async def test_what_a_sub_agent_may_not_do_unasked_is_told_by_the_exit_code(project: Path) -> None:
+    answers = [call("task", goal="Do it.", kind="work"), call("bash", command="touch ran")]
+    async with stage(project, [*answers, call("report", summary="I may not."), DONE], model=BIG) as found:
+        played = await found.play("do it", "--mode", "ask")
+    assert (played.code, played.result["status"]) == (5, "completed")
+    assert not (project / "ran").exists()
+
+
+async def test_in_plan_mode_sub_agents_only_look(project: Path) -> None:
+    answers = [call("task", goal="Do it.", kind="work"), call("bash", command="touch ran")]
+    async with stage(project, [*answers, call("report", summary="I looked."), DONE], model=BIG) as found:
+        played = await found.play("do it", "--mode", "plan")
+    assert tool_names(played) == ["read", "grep", "glob", "todo", "task"]
+    assert tool_names(played, 1) == ["read", "grep", "glob", "report"]
+    assert not (project / "ran").exists()
+
+
 async def test_an_interrupt_ends_the_sub_agent_too(project: Path) -> None:
     answers = [
         call("task", goal="Build it.", kind="work"),
@@ -289,23 +306,28 @@ async def test_before_a_large_task_somebody_looks_around(project: Path) -> None:
     assert again.priorities == [""]
 
 
-@pytest.mark.parametrize("small", [True, False])
-async def test_a_small_project_and_who_wants_none_are_spared(project: Path, home: Path, small: bool) -> None:
-    make_files(project, 12 if small else 35)
-    (home / "config").mkdir(exist_ok=True)
-    (home / "config" / "config.toml").write_text("" if small else "[agent]\nexplore = false\n")
+async def test_a_small_project_is_spared(project: Path) -> None:
+    make_files(project, 12)
     async with stage(project, [DONE]) as found:
         played = await found.play(LARGE)
     assert played.priorities == [""]
     assert first_message(played).endswith(LARGE)
 
 
-async def test_who_looks_around_in_vain_leaves_the_prompt_as_it_was(project: Path) -> None:
+@pytest.mark.parametrize("explore", [True, False])
+async def test_where_no_sub_agent_finds_anything_names_say_where_to_begin(
+    project: Path, home: Path, explore: bool
+) -> None:
     make_files(project, 35)
-    async with stage(project, ["I do not know.", DONE]) as found:
+    (home / "config").mkdir(exist_ok=True)
+    (home / "config" / "config.toml").write_text("" if explore else "[agent]\nexplore = false\n")
+    async with stage(project, [*["I do not know."] * explore, DONE]) as found:
         played = await found.play(LARGE)
-    assert played.code == 0
-    assert first_message(played).endswith(LARGE)
+    assert (played.code, played.result["text"]) == (0, DONE)
+    assert played.priorities == ["subagent", ""] if explore else [""]
+    before, after = first_message(played).split(f"{LARGE}\n\n[Files that this may be about")
+    assert before.startswith("<map>")
+    assert after.splitlines()[1].startswith("- pack/part7.py: ")
 
 
 async def test_looking_around_is_interrupted(project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from hearth.agent.loop import Tools
@@ -27,14 +28,27 @@ def decide(mode: Mode, tool: str) -> Literal["allow", "ask", "deny"]:
     return "ask" if mode == "ask" else "deny"
 
 
-class Gate:
-    """Tools behind a mode. ``unasked`` counts the calls that were denied because nobody could be asked."""
+@dataclass
+class Denials:
+    """Counts the calls that were denied because nobody could be asked."""
 
-    def __init__(self, tools: Tools, mode: Mode, ask: Ask | None) -> None:
+    unasked: int = 0
+
+
+class Gate:
+    """Tools behind a mode."""
+
+    def __init__(self, tools: Tools, mode: Mode, ask: Ask | None, denials: Denials | None = None) -> None:
+        """``denials`` is shared with the gates of sub-agents."""
         self._tools = tools
         self._mode = mode
         self._ask = ask
-        self.unasked = 0
+        self._denials = denials or Denials()
+
+    @property
+    def unasked(self) -> int:
+        """Calls that were denied because nobody could be asked, those of sub-agents too."""
+        return self._denials.unasked
 
     def label(self, call: ToolCall) -> str:
         """The call in a few words for a person."""
@@ -46,7 +60,7 @@ class Gate:
         if verdict == "deny":
             return ToolResult(f"denied: {call.name} is not allowed in plan mode, which only looks", failed=True)
         if verdict == "ask" and self._ask is None:
-            self.unasked += 1
+            self._denials.unasked += 1
             return ToolResult(f"denied: {call.name} needs approval and nobody is there to ask", failed=True)
         if verdict == "ask" and self._ask and not await self._ask(call, self.label(call)):
             return ToolResult(f"denied: the user does not want this {call.name} call", failed=True)

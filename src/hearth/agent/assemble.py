@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from hearth.agent.approval import PLANNING, Ask, Gate, Mode
+from hearth.agent.approval import PLANNING, Ask, Denials, Gate, Mode
 from hearth.agent.channel import Channel
 from hearth.agent.context import Context
 from hearth.agent.equipment import Equipment, make_toolbox
@@ -43,7 +43,7 @@ from hearth.sandbox.commands import Commands
 from hearth.settings import Settings
 from hearth.tools.outputs import Outputs
 from hearth.tools.report import ReportTool
-from hearth.tools.task import Kind
+from hearth.tools.task import Kind, Report
 from hearth.tools.truncate import longest_output
 from hearth.workspace.files import Workspace
 from hearth.workspace.repomap import RepoMap
@@ -148,10 +148,15 @@ async def _frame_of_subagents(settings: Settings, minds: Minds, frame: Frame) ->
 
 
 def _equip_subagent(
-    equipment: Equipment, turns: TurnSnapshots, mode: Mode, ask: Ask | None, kind: Kind
+    equipment: Equipment, turns: TurnSnapshots, guarded: Callable[[Tools], Gate], kind: Kind
 ) -> tuple[Tools, tuple[ToolSpec, ...], ReportTool]:
     toolbox, report = equipment.subagent(kind)
-    return Gate(KeptTools(toolbox, turns), mode, ask), toolbox.specs, report
+    return guarded(KeptTools(toolbox, turns)), toolbox.specs, report
+
+
+async def _spawn(errands: Errands, mode: Mode, goal: str, kind: Kind) -> Report:
+    """Run a sub-agent; where only looking is allowed none is offered more."""
+    return await errands.run(goal, "explore" if mode == "plan" else kind)
 
 
 def _look(workspace: Workspace, path: str) -> str | None:
@@ -213,17 +218,17 @@ async def _assemble(
         transcript, snapshots, lambda text: channel.emit(Progress("starting", note=text)), commands.busy
     )
     helped = await _frame_of_subagents(settings, minds, frame)
+    guarded = partial(Gate, mode=mode, ask=ask, denials=Denials())
     errands = Errands(
         minds.mend(helped.manner),
         helped,
-        partial(_equip_subagent, equipment, turns, mode, ask),
+        partial(_equip_subagent, equipment, turns, guarded),
         paths.sessions / SUBAGENTS,
         channel.emit,
         window=lambda: context.window,
         look=partial(_look, equipment.workspace),
     )
-    toolbox = equipment.toolbox([tool.name for tool in frame.tools], errands.run)
-
+    toolbox = equipment.toolbox([tool.name for tool in frame.tools], partial(_spawn, errands, mode))
     model = FittedModel(minds.mend(frame.manner), context, partial(minds.ask_window, frame.model))
 
     def watch(tools: Tools, task: str) -> Watch:
@@ -234,7 +239,7 @@ async def _assemble(
 
     return Session(
         model,
-        Gate(Portions(KeptTools(toolbox, turns), context.portion), mode, ask),
+        guarded(Portions(KeptTools(toolbox, turns), context.portion)),
         transcript,
         context,
         _prompt(paths, settings, minds, frame, equipment.workspace, errands),
