@@ -63,9 +63,10 @@ def _wanted_snapshots(sessions: Path, stores: Path) -> tuple[dict[Path, list[str
         for _, path in files:
             data = path.read_bytes()
             try:
-                records, _ = read_records(data, path)
+                records, size = read_records(data, path)
                 store = store_for(stores, Path(records[0]["directory"]))
                 wanted.setdefault(store, []).extend(named_snapshots(records))
+                unsure += [name.decode("ascii") for name in _SNAPSHOT.findall(data[size:])]
             except (TranscriptError, ValueError, KeyError, TypeError, IndexError):
                 unsure += [name.decode("ascii") for name in _SNAPSHOT.findall(data)]
     except OSError as error:

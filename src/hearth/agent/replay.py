@@ -147,6 +147,9 @@ class Replay:
         if record["kind"] == "abandoned":
             self.intent = None
             return
+        whole = 1 <= record["turns"] <= len(self.turns) if record["kind"] == "undo" else bool(self.undone)
+        if not whole:
+            raise TypeError("an undo or redo of turns that are not there")
         self.intent = Intent(
             record["kind"], record["turns"], _steps(record["steps"]), record["before"], record.get("force", False)
         )

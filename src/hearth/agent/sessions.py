@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.agent.frame import Frame
+from hearth.agent.records import is_record
 from hearth.agent.replay import Replay
 from hearth.agent.transcript import (
     encode_line,
@@ -114,7 +115,7 @@ def list_sessions(folder: Path, directory: Path | None = None) -> list[Outline]:
     """The sessions, last used first; with ``directory`` those of that project. What cannot be read is left out."""
     found = []
     for path in session_files(folder):
-        with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        with suppress(OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             outline = _outline(path, path.read_bytes())
             if directory is None or outline.directory == str(directory):
                 found.append(outline)
@@ -173,7 +174,7 @@ def fork_session(folder: Path, session: str, turn: int | None, now: datetime) ->
     }
     data = b"".join(encode_line(record) for record in (head, *origin.records[1:kept]))
     # What it names comes first: a fork that is seen is whole.
-    _take_along(folder, origin.id, fresh, data)
+    _take_along(folder, origin.path.stem, fresh, data)
     descriptor = write_new(folder / f"{fresh}.jsonl", data)
     os.close(descriptor)
     return fresh
@@ -233,6 +234,8 @@ def _outline(path: Path, data: bytes) -> Outline:
     """Read only the lines that begin or take back turns: a session may have megabytes."""
     lines = data.splitlines(keepends=True)
     head = json.loads(lines[0])
+    if not is_record(head) or not all(isinstance(head[name], str) for name in ("directory", "model")):
+        raise TypeError("it does not start with a session")
     prompts: list[str] = []
     undone: list[list[str]] = []
     running = False
@@ -240,7 +243,10 @@ def _outline(path: Path, data: bytes) -> Outline:
         if line.startswith(_TURN) or (not running and line.startswith(_USER)):
             with suppress(ValueError):
                 record = json.loads(line)
-                prompts.append(record.get("prompt", record["message"]["content"]))
+                if not is_record(record):
+                    raise ValueError("no record")
+                prompt = record.get("prompt")
+                prompts.append(Message.from_wire(record["message"]).content if prompt is None else prompt)
                 undone.clear()
                 running = True
         elif line.startswith(_END):

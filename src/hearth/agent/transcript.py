@@ -16,9 +16,10 @@ Every line is written at once, so that it outlives this process. A call's two li
 the disk (with all before them), so that what has run is known even after a loss of power.
 
 A line counts when it ends with a line feed and is JSON. What follows the last such line is a torn tail: it is moved
-aside when the session is opened. A call without a result was cut off by a crash; it is never run again, the model is
-told that nobody knows how it ended. A ``restore`` without its ``rewrite`` was cut off too: ``agent/rewind.py`` goes on
-with it. What the records come to is in ``agent/replay.py``.
+aside when the session is opened. A line that counts and is no record (``agent/records.py``) is of a later version, or
+edited: the session is refused, and stays as it is. A call without a result was cut off by a crash; it is never run
+again, the model is told that nobody knows how it ended. A ``restore`` without its ``rewrite`` was cut off too:
+``agent/rewind.py`` goes on with it. What the records come to is in ``agent/replay.py``.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from typing import Any, Literal
 import msgspec
 
 from hearth.agent.frame import Frame
+from hearth.agent.records import is_record
 from hearth.agent.replay import Intent, Replay, Step
 from hearth.errors import StateError, TranscriptError
 from hearth.events import Rewrite, Status
@@ -270,6 +272,9 @@ def read_records(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
         record = _decode(line)
         if record is None:
             broken = broken or number
+        elif not is_record(record):
+            # No crash leaves a whole line that is wrong: somebody edited it, or a later version wrote it.
+            raise TranscriptError(f"{path} holds a record that this version does not know", _elsewhere(path))
         elif broken:
             raise TranscriptError(f"{path} is damaged at line {broken}", _elsewhere(path))
         else:
@@ -296,9 +301,13 @@ def read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
         version = records[0].get("version")
         raise TranscriptError(f"{path} is of version {version}, this hearth reads {VERSION}", "update hearth")
     try:
-        return Frame.from_record(records[0])
-    except msgspec.ValidationError as error:
+        frame = Frame.from_record(records[0])
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise TranscriptError(f"{path} does not start with a whole session record", _elsewhere(path)) from error
+    # Files are named after it.
+    if "/" in frame.session or "\0" in frame.session or frame.session in ("", ".", ".."):
+        raise TranscriptError(f"{path} names a session that cannot be: {frame.session!r}", _elsewhere(path))
+    return frame
 
 
 def find_session(folder: Path, session: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,7 @@ CONFIG = """\
 [maintenance]
 \tauto = false
 """
+_NAME = re.compile("[0-9a-f]{40}")
 PIECE = 1 << 20
 """Bytes that are read and handed on at once."""
 
@@ -85,11 +87,13 @@ class ObjectStore:
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Which of these objects are not there."""
-        asked = sorted(set(ids))
+        names = set(ids)
+        asked = sorted(name for name in names if _NAME.fullmatch(name))
         if not asked:
-            return set()
+            return names
         output = self.run(["cat-file", "--batch-check"], "".join(f"{name}\n" for name in asked).encode("ascii"))
-        return {line.split()[0] for line in output.decode("ascii").splitlines() if line.endswith(" missing")}
+        gone = {line.split()[0] for line in output.decode("ascii").splitlines() if line.endswith(" missing")}
+        return gone | names.difference(asked)
 
     def run(self, arguments: Sequence[str], given: bytes = b"") -> bytes:
         """Run one command; what it writes."""
@@ -228,6 +232,8 @@ class ObjectReader:
     def copy(self, name: str, write: Callable[[bytes], object], kind: str = "blob") -> None:
         """Hand an object's bytes to ``write``, piece by piece. Raises StateError when they are not what they were:
         what was handed over must then not be used."""
+        if not _NAME.fullmatch(name):
+            raise unusable(self._folder, f"{name!r} is no snapshot")
         stream, output = self._process.stdin, self._process.stdout
         assert stream is not None
         assert output is not None
