@@ -115,3 +115,14 @@ def test_what_tokenizers_cut_small_weighs_more() -> None:
     assert weigh_message(Message("assistant", "x", reasoning="long thought")) > weigh_message(
         Message("assistant", "x", reasoning="long thought"), reasoning=False
     )
+
+
+def test_how_far_an_engine_goes_back_is_learned_from_the_last_rewrite() -> None:
+    meter = Meter(400)
+    meter.saw([ASK], Usage(prompt=400, new=400, generated=20))
+    meter.saw([ASK, CALL, RESULT], Usage(prompt=2_000, reused=400, new=1_600, generated=20))
+    assert meter.rewrote([ASK]) == 400
+    meter.saw([ASK, CALL], Usage(prompt=900, reused=120, new=780))
+    assert meter.rewrote([ASK, CALL]) == 120
+    meter.saw([ASK, CALL], Usage(prompt=900, reused=890, new=10))
+    assert meter.rewrote([ASK, CALL]) == 900

@@ -17,7 +17,7 @@ from hearth.agent.compaction import SMALLEST_PIECE, Look, Room, compact, cut_tex
 from hearth.agent.costs import weigh_context
 from hearth.agent.loop import Emit
 from hearth.agent.masking import Keep, choose_masked, mask, saved_weight
-from hearth.agent.meter import Meter, replay, weigh, weigh_all, weigh_tools
+from hearth.agent.meter import Meter, count_shared, replay, weigh, weigh_all, weigh_tools
 from hearth.agent.steps import join_steps, shorten, split_steps
 from hearth.agent.summary import ask_summary, read_summary
 from hearth.agent.transcript import Transcript, read_records
@@ -267,12 +267,10 @@ class Context:
         self, kind: events.Rewrite, messages: Sequence[Message], before: int, started: float, note: str
     ) -> None:
         old = self._transcript.messages
-        same = next((n for n, (a, b) in enumerate(zip(old, messages, strict=False)) if a != b), len(messages))
-        shared = self.meter.count(old[:same])
-        self.meter.forget(same)
+        shared = self.meter.rewrote(old[: count_shared(old, messages)])
         self._transcript.rewrite(kind, messages)
         after, speed = self.used, self.meter.speed
-        read_s = round(max(after - shared, 0) / speed, 1) if speed and same < len(messages) else 0.0
+        read_s = round(max(after - shared, 0) / speed, 1) if speed else 0.0
         took_s = round(self._clock() - started, 2)
         self._emit(events.Rewritten(kind, before, after, took_s, read_s, note))
 

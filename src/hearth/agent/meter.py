@@ -27,6 +27,8 @@ LEAST_MEASURED = 300
 """Tokens of appended text that must have been measured before it counts more than the first request does."""
 LEAST_COMPUTED = 64
 """New prompt tokens of a step whose speed is worth counting."""
+GONE_BACK = 0.8
+"""Part of what a rewrite left that an engine must have reused for it to be one that goes back anywhere."""
 MOST_DENSE = 2
 """How many times as many tokens a message may have as its weight lets expect,"""
 MOST_LOST = 256
@@ -83,6 +85,8 @@ class Meter:
         self._appended_weight = self._appended_tokens = 0.0
         self._new = 0
         self._prefill_s = 0.0
+        self._promised = 0
+        self._reached: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -133,6 +137,9 @@ class Meter:
         """Learn from what the engine counted for a request with these messages."""
         if usage.new >= LEAST_COMPUTED and usage.prefill_s > 0:
             self._new, self._prefill_s = self._new + usage.new, self._prefill_s + usage.prefill_s
+        if self._promised:
+            self._reached = usage.reused if usage.reused < GONE_BACK * self._promised else None
+            self._promised = 0
         if not usage.prompt or not messages:
             return
         self._learn(messages, usage.prompt)
@@ -149,6 +156,14 @@ class Meter:
     def forget(self, kept: int = 0) -> None:
         """What follows the first ``kept`` messages was rewritten."""
         self._marks = [mark for mark in self._marks if mark.count <= kept]
+
+    def rewrote(self, kept: Sequence[Message]) -> int:
+        """What follows these messages was rewritten; the tokens of them that the engine will not read again. One with
+        a sliding window or a recurrent state goes back no further than to where it has a state: how far that was after
+        the last rewrite is the measure for the next."""
+        self._promised = self.count(kept)
+        self.forget(len(kept))
+        return self._promised if self._reached is None else min(self._promised, self._reached)
 
     def looks_cut(self, messages: Sequence[Message], prompt: int) -> bool:
         """Whether the server counted so little that it must have dropped the start of the conversation in silence."""
@@ -178,10 +193,17 @@ def replay(meter: Meter, records: Iterable[dict[str, Any]]) -> None:
             case "message" | "result":
                 messages.append(Message.from_wire(record["message"]))
             case "rewrite":
-                messages = [Message.from_wire(message) for message in record["messages"]]
-                meter.forget()
+                written = [Message.from_wire(message) for message in record["messages"]]
+                meter.rewrote(messages[: count_shared(messages, written)])
+                messages = written
             case "usage":
                 meter.saw(messages, Usage(**{name: record[name] for name in Usage.__slots__ if name in record}))
+
+
+def count_shared(old: Sequence[Message], new: Sequence[Message]) -> int:
+    """How many messages both begin with."""
+    shorter = min(len(old), len(new))
+    return next((place for place in range(shorter) if old[place] != new[place]), shorter)
 
 
 def _holds(mark: _Mark, messages: Sequence[Message]) -> bool:
