@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from played_session import Played, call, interrupt_when, stage
+from played_session import HARMONY, Played, call, interrupt_when, stage
 
 from hearth.runtime.pretend import Answer, Fault
 from hearth.runtime.process import is_alive
@@ -155,6 +155,30 @@ async def test_a_sub_agent_that_works_changes_files(project: Path) -> None:
     assert not (project / "a.py").exists()
 
 
+async def test_a_sub_agent_is_told_of_its_tools_as_its_model_knows_them(project: Path) -> None:
+    def harmony(tool: str, **arguments: str) -> str:
+        return f" to={tool}<|channel|>commentary <|constrain|>json<|message|>{json.dumps(arguments)}<|call|>"
+
+    patch = "*** Begin Patch\n*** Add File: a.py\n+x = 1\n*** End Patch\n"
+    answers = [
+        harmony("functions.task", goal="Find work1."),
+        harmony("functions.report", summary="It is there."),
+        harmony("functions.task", goal="Write a.py.", kind="work"),
+        harmony("repo_browser.apply_patch", patch=patch),
+        harmony("functions.report", summary="It is written."),
+        f"<|channel|>final<|message|>{DONE}<|return|>",
+    ]
+    async with stage(project, answers, model="gpt-oss-120b") as found:
+        played = await found.play("do it")
+    assert (played.code, played.result["text"]) == (0, DONE)
+    assert (project / "a.py").read_text() == "x = 1\n"
+    looking, working = played.bodies[1]["prompt"], played.bodies[3]["prompt"]
+    assert "Search with repo_browser.search and repo_browser.print_tree" in looking
+    assert "{" not in looking.split("# Instructions")[1]
+    assert "type apply_patch = " in working
+    assert "type edit = " not in working
+
+
 async def test_what_a_sub_agent_may_not_do_unasked_is_told_by_the_exit_code(project: Path) -> None:
     answers = [call("task", goal="Do it.", kind="work"), call("bash", command="touch ran")]
     async with stage(project, [*answers, call("report", summary="I may not."), DONE], model=BIG) as found:
@@ -225,6 +249,14 @@ async def test_an_image_goes_to_a_model_that_sees(project: Path, sees: bool) -> 
         assert "[an image, which this model cannot see]" in content
         assert any("sees no images" in line["note"] for line in played.told("progress"))
     assert again.messages[1] == played.messages[1]
+
+
+async def test_who_is_completed_raw_sees_no_images(project: Path) -> None:
+    (project / "dot.png").write_bytes(PIXEL)
+    async with stage(project, ["<|channel|>final<|message|>I see none.<|return|>"], model=HARMONY, sees=True) as found:
+        played = await found.play("What is in @dot.png?")
+    assert any("sees no images" in line["note"] for line in played.told("progress"))
+    assert "[an image, which this model cannot see]" in played.bodies[0]["prompt"]
 
 
 async def test_guides_are_told_from_the_git_root_inwards(project: Path, home: Path) -> None:

@@ -136,7 +136,7 @@ async def _frame_of_subagents(settings: Settings, minds: Minds, frame: Frame) ->
     if not model or model == frame.model:
         return frame
     profile = await minds.profile(model)
-    manner = replace(profile, system="", tools=())
+    manner = replace(profile, system="")
     return replace(
         frame,
         model=model,
@@ -148,9 +148,11 @@ async def _frame_of_subagents(settings: Settings, minds: Minds, frame: Frame) ->
 
 
 def _equip_subagent(
-    equipment: Equipment, turns: TurnSnapshots, guarded: Callable[[Tools], Gate], kind: Kind
+    equipment: Equipment, frame: Frame, turns: TurnSnapshots, guarded: Callable[[Tools], Gate], kind: Kind
 ) -> tuple[Tools, tuple[ToolSpec, ...], ReportTool]:
-    toolbox, report = equipment.subagent(kind)
+    # A model of its own comes with its tools; the session's has those that the session began with.
+    known = frame.manner.tools or [tool.name for tool in frame.tools]
+    toolbox, report = equipment.subagent(kind, known)
     return guarded(KeptTools(toolbox, turns)), toolbox.specs, report
 
 
@@ -222,7 +224,7 @@ async def _assemble(
     errands = Errands(
         minds.mend(helped.manner),
         helped,
-        partial(_equip_subagent, equipment, turns, guarded),
+        partial(_equip_subagent, equipment, helped, turns, guarded),
         paths.sessions / SUBAGENTS,
         channel.emit,
         window=lambda: context.window,
@@ -276,4 +278,6 @@ def _prompt(
         return Prompting(workspace)
     project = RepoMap(workspace, paths.cache / "repomap")
     explore = errands.run if settings.agent.explore else None
-    return Prompting(workspace, project.draw, explore, rank=project.rank_files, sees=minds.sees(frame.model))
+    # A raw prompt is text alone.
+    sees = minds.sees(frame.model) and frame.manner.dialect != "harmony"
+    return Prompting(workspace, project.draw, explore, rank=project.rank_files, sees=sees)

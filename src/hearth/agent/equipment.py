@@ -40,7 +40,11 @@ SUBAGENT_TOOLS: Mapping[Kind, tuple[str, ...]] = {
     "explore": ("read", "grep", "glob"),
     "work": ("read", "edit", "write", "bash", "grep", "glob"),
 }
-"""What a sub-agent works with, beside ``report``."""
+"""What a sub-agent works with, beside ``report``; ``edit`` stands for the form of edits of its model."""
+EDITING = frozenset(
+    ["edit", "multi_edit", "search_replace", "apply_patch", "replace_lines", "replace_symbol", "hashline"]
+)
+"""The tools of all forms of edits."""
 
 
 class Equipment:
@@ -78,9 +82,12 @@ class Equipment:
             tools[Task.name] = Task(spawn)
         return Toolbox([tools[name] for name in names if name in tools])
 
-    def subagent(self, kind: Kind) -> tuple[Toolbox, ReportTool]:
-        """The tools of a sub-agent, which sees the files anew, and the one among them that takes its report."""
-        names, report = SUBAGENT_TOOLS[kind], ReportTool(self.workspace)
+    def subagent(self, kind: Kind, known: Iterable[str] = ()) -> tuple[Toolbox, ReportTool]:
+        """The tools of a sub-agent, which sees the files anew, and the one among them that takes its report. It edits
+        with those of the tools that its model is ``known`` to have, else with ``edit``."""
+        edits = tuple(name for name in known if name in EDITING) or ("edit",)
+        names = [name for each in SUBAGENT_TOOLS[kind] for name in (edits if each == "edit" else (each,))]
+        report = ReportTool(self.workspace)
         tools = {tool.name: tool for tool in self._make_tools(names, None)}
         return Toolbox([*(tools[name] for name in names), report]), report
 

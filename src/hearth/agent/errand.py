@@ -18,6 +18,7 @@ from hearth.agent.portions import Portions
 from hearth.agent.transcript import create_transcript
 from hearth.errors import HearthError
 from hearth.llm.answer import Model, ModelEvent
+from hearth.llm.profile import with_names
 from hearth.llm.request import Request
 from hearth.messages import Message, ToolCall, ToolSpec
 from hearth.tools.report import ReportTool
@@ -31,16 +32,17 @@ LONGEST_SUMMARY = 1_500
 """Characters of an answer that stands in for a report."""
 SYSTEM: dict[Kind, str] = {
     "explore": (
-        "You look things up in a project for another agent. Change nothing. Search with grep and glob, read only what "
-        "matters, few lines at a time. As soon as you can answer, call report: a short summary, and findings as "
+        "You look things up in a project for another agent. Change nothing. Search with {grep} and {glob}, read only "
+        "what matters, few lines at a time. As soon as you can answer, call {report}: a short summary, and findings as "
         "PATH:LINE what is there."
     ),
     "work": (
         "You do one piece of work in a project for another agent. Look before you change, keep to the goal, run what "
-        "checks it. When it is done, or cannot be done, call report: what you changed and how it was checked, or what "
-        "is in the way."
+        "checks it. When it is done, or cannot be done, call {report}: what you changed and how it was checked, or "
+        "what is in the way."
     ),
 }
+"""What each is told; a tool's name in braces becomes what the model calls it."""
 LAST_CALL = "[{left} more {steps}, then this ends: call report now with what you have]"
 LAST_STEPS = 2
 """Steps before the limit at which a sub-agent is told of it."""
@@ -98,7 +100,8 @@ class Errands:
         self, goal: str, kind: Kind, tools: Tools, specs: tuple[ToolSpec, ...], report: ReportTool, turn: Turn
     ) -> None:
         session = f"{self._parent.session}.{secrets.token_hex(3)}"
-        frame = replace(self._parent, session=session, system=SYSTEM[kind], tools=specs)
+        system = with_names(SYSTEM[kind], self._parent.manner.names)
+        frame = replace(self._parent, session=session, system=system, tools=specs)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         transcript = create_transcript(self._folder, frame, datetime.now().astimezone())
         try:

@@ -26,7 +26,18 @@ from hearth.llm.families import (
 from hearth.messages import ToolSpec
 from hearth.settings import ProfileSettings
 
-__all__ = ["PILOT", "Dialect", "EditFormat", "Limits", "Profile", "Tier", "limits", "profile_for", "worded"]
+__all__ = [
+    "PILOT",
+    "Dialect",
+    "EditFormat",
+    "Limits",
+    "Profile",
+    "Tier",
+    "limits",
+    "profile_for",
+    "with_names",
+    "worded",
+]
 
 SMALL_CONTEXT = 8192
 """Tokens of a window up to which the prompt is minimal."""
@@ -171,6 +182,11 @@ def worded(spec: ToolSpec, profile: Profile) -> ToolSpec:
     return ToolSpec(spec.name, brief, {**spec.parameters, "properties": properties})
 
 
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """The text in which each name of a tool in braces became what the model calls it."""
+    return re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[1]), text)
+
+
 def _make(family: str, fields: dict[str, Any], context: int, known: Knowledge, *, calibrated: bool) -> Profile:
     tier = _tier(fields["tier"], context)
     answer = min(fields["max_tokens"], max(context // 4, SMALLEST_ANSWER)) if context else fields["max_tokens"]
@@ -212,9 +228,7 @@ def _bounded(share: float, window: int, most: int) -> int:
 
 
 def _system_text(tier: Tier, editing: str, names: Mapping[str, str]) -> str:
-    """The text of a tier; each name of a tool in braces becomes what the model calls it."""
-    text = _prompt(tier).replace("{editing}", editing)
-    return re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[1]), text)
+    return with_names(_prompt(tier).replace("{editing}", editing), names)
 
 
 @cache

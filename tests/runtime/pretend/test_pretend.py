@@ -390,7 +390,6 @@ async def test_a_fault_may_have_words_of_its_own(fault: Fault) -> None:
 
 @pytest.mark.parametrize(("sees", "takes"), [(False, ["text"]), (True, ["text", "image"])])
 async def test_it_says_what_its_model_takes(sees: bool, takes: list[str]) -> None:
-    async with PretendEngine(sees=sees) as engine, client(engine) as session:
-        async with session.get("/v1/models") as response:
-            listed = (await response.json())["data"][0]
+    async with PretendEngine(sees=sees) as engine, client(engine) as session, session.get("/v1/models") as response:
+        listed = (await response.json())["data"][0]
     assert listed["architecture"]["input_modalities"] == takes
