@@ -2,7 +2,7 @@
 # PYTHON=/path/to/python3.12 chooses the interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format lock bench bench-fit bench-pull bench-kv bench-faults
-.PHONY: pilot bench-pilot bench-snapshots bench-edits bench-repomap bench-prefix
+.PHONY: pilot bench-pilot bench-snapshots bench-edits bench-repomap bench-prefix bench-context
 BIN := .venv/bin
 RUN := .venv/.hearth-run
 DEV := .venv/.hearth-dev
@@ -54,6 +54,9 @@ bench-kv: $(DEV)  ## what saved KV states spare; writes docs/kv-bench.md
 
 bench-prefix: $(DEV)  ## what agents make the engine read again: hearth, pi, OpenCode, qwen-code (needs npm); writes docs/prefix.md
 	$(BIN)/python -m bench.prefix
+
+bench-context: $(DEV)  ## what keeping within a small window makes the engine read again; writes docs/context-bench.md
+	$(BIN)/python -m bench.context
 
 bench-faults: $(DEV)  ## how soon a stuck engine is found and replaced; writes docs/faults.md
 	$(BIN)/python -m bench.faults

@@ -5,6 +5,7 @@ The vocabulary is byte-level BPE with a few merges; the template is ChatML.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -38,18 +39,30 @@ def vocabulary() -> list[str]:
     return [*SPECIAL, *byte_letters(), *(merge.replace(" ", "") for merge in _MERGES)]
 
 
+@dataclass(frozen=True)
+class Words:
+    """A vocabulary: every token, the specials first, and the merges that make them."""
+
+    tokens: tuple[str, ...]
+    merges: tuple[str, ...]
+
+
+FEW = Words(tuple(vocabulary()), _MERGES)
+
+
 def write_lfm2(
     path: Path, *, context: int = 2048, seed: int = 0, blocks: int = BLOCKS, width: int = WIDTH,
-    kv_heads: int = HEADS, inner: int = FEED_FORWARD, endless: bool = False,
+    kv_heads: int = HEADS, inner: int = FEED_FORWARD, endless: bool = False, template: str = CHATML,
+    words: Words = FEW,
 ) -> Path:  # fmt: skip
     """A hybrid: gated short convolution and attention in turn, as the pilot is built. An ``endless`` one never ends its
     answer; others do by chance, after some 130 tokens."""
     kinds = [index % 2 for index in range(blocks)]
-    writer = _writer(path, "lfm2", context, blocks, width, inner)
+    writer = _writer(path, "lfm2", context, blocks, width, inner, template=template, words=words)
     writer.add_array("lfm2.attention.head_count_kv", [kv_heads * kind for kind in kinds])
     writer.add_uint32("lfm2.shortconv.l_cache", KERNEL)
     weights = _Weights(writer, seed)
-    weights.embedding(width, endless)
+    weights.embedding(width, endless, words)
     weights.ones("token_embd_norm.weight", width)
     for index, is_attention in enumerate(kinds):
         block = f"blk.{index}"
@@ -78,13 +91,14 @@ def write_llama(
     architecture: str = "llama",
     tensors_a_part: int = 0,
     template: str = CHATML,
+    words: Words = FEW,
 ) -> Path:
     """A dense model. Another ``architecture`` gives a file that the engine does not know; ``tensors_a_part`` splits it
     into ``NAME-00001-of-…``, the first of which holds no tensors."""
-    writer = _writer(path, architecture, context, blocks, width, inner, tensors_a_part, template)
+    writer = _writer(path, architecture, context, blocks, width, inner, tensors_a_part, template, words)
     writer.add_uint32(f"{architecture}.attention.head_count_kv", kv_heads)
     weights = _Weights(writer, seed)
-    weights.matrix("token_embd.weight", len(vocabulary()), width)
+    weights.matrix("token_embd.weight", len(words.tokens), width)
     weights.ones("output_norm.weight", width)
     for index in range(blocks):
         block = f"blk.{index}"
@@ -96,16 +110,16 @@ def write_llama(
 
 def write_gemma3(
     path: Path, *, context: int = 8192, seed: int = 0, window: int = 256, blocks: int = 6, width: int = WIDTH,
-    kv_heads: int = HEADS, inner: int = FEED_FORWARD,
+    kv_heads: int = HEADS, inner: int = FEED_FORWARD, template: str = CHATML, words: Words = FEW,
 ) -> Path:  # fmt: skip
     """A model with a sliding window in five of each six blocks."""
-    writer = _writer(path, "gemma3", context, blocks, width, inner)
+    writer = _writer(path, "gemma3", context, blocks, width, inner, template=template, words=words)
     writer.add_uint32("gemma3.attention.head_count_kv", kv_heads)
     writer.add_uint32("gemma3.attention.key_length", width // HEADS)
     writer.add_uint32("gemma3.attention.value_length", width // HEADS)
     writer.add_uint32("gemma3.attention.sliding_window", window)
     weights = _Weights(writer, seed)
-    weights.embedding(width, endless=False)
+    weights.embedding(width, endless=False, words=words)
     weights.ones("output_norm.weight", width)
     for index in range(blocks):
         block = f"blk.{index}"
@@ -130,8 +144,8 @@ class _Weights:
         values = self._random.normal(0, 0.2, (rows, columns))
         self._writer.add_tensor(name, values.astype(np.float16))
 
-    def embedding(self, width: int, endless: bool) -> None:
-        values = self._random.normal(0, 0.2, (len(vocabulary()), width))
+    def embedding(self, width: int, endless: bool, words: Words) -> None:
+        values = self._random.normal(0, 0.2, (len(words.tokens), width))
         if endless:
             # One dimension that says "no special token": the rows are the output's too.
             values[:, 0] = 30.0
@@ -158,7 +172,7 @@ class _Weights:
 
 def _writer(
     path: Path, architecture: str, context: int, blocks: int, width: int, inner: int, tensors_a_part: int = 0,
-    template: str = CHATML,
+    template: str = CHATML, words: Words = FEW,
 ) -> gguf.GGUFWriter:  # fmt: skip
     writer = gguf.GGUFWriter(
         path, architecture, split_max_tensors=tensors_a_part, small_first_shard=bool(tensors_a_part)
@@ -172,17 +186,17 @@ def _writer(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(1e6)
     writer.add_rope_dimension_count(width // HEADS)
-    writer.add_vocab_size(len(vocabulary()))
-    add_tokenizer(writer)
+    writer.add_vocab_size(len(words.tokens))
+    add_tokenizer(writer, words=words)
     writer.add_pad_token_id(0)
     writer.add_add_bos_token(False)
     writer.add_chat_template(template)
     return writer
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, size: int = 0) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, size: int = 0, words: Words = FEW) -> None:
     """The vocabulary, filled up to ``size`` with tokens that nobody uses."""
-    known = vocabulary()
+    known = list(words.tokens)
     unused = size - len(known)
     special = len(SPECIAL)
     kinds = [gguf.TokenType.CONTROL] * special + [gguf.TokenType.NORMAL] * (len(known) - special)
@@ -190,7 +204,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, size: int = 0) -> None:
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(known + [f"<unused{index}>" for index in range(unused)])
     writer.add_token_types(kinds + [gguf.TokenType.UNUSED] * unused)
-    writer.add_token_merges(list(_MERGES))
+    writer.add_token_merges(list(words.merges))
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(2)
 

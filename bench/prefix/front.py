@@ -24,6 +24,23 @@ LARGEST_BODY = 64 << 20
 Answerer = Callable[[list[dict[str, Any]], list[dict[str, Any]]], Answer]
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One prompt as the engine read it: tokens in all, tokens that it had, seconds for the others; ``messages`` and
+    ``tools`` are what was asked."""
+
+    prompt: int
+    reused: int
+    seconds: float
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+
+
+def one_token(_: Answer) -> int:
+    """Where nobody counts the scripted answer, it has what the engine was asked for."""
+    return 1
+
+
 @dataclass(slots=True)
 class Reading:
     """Tokens of the prompts of one client. ``could`` is what a client that never changes what it sent had reused;
@@ -55,9 +72,14 @@ class Reading:
 class Front:
     """The endpoint. ``url`` is its address, ``reading`` what was measured since it was last set."""
 
-    def __init__(self, socket: Path, model: str, context: int, answerer: Answerer) -> None:
+    def __init__(
+        self, socket: Path, model: str, context: int, answerer: Answerer, count: Callable[[Answer], int] = one_token
+    ) -> None:
+        """``count`` gives the tokens of a scripted answer: what the client is told that it generated."""
         self.url = ""
         self.reading = Reading()
+        self.reads: list[Read] = []
+        self._count = count
         self._socket = socket
         self._model = model
         self._context = context
@@ -94,12 +116,14 @@ class Front:
         timings = found.data["timings"]
         prompt = timings["cache_n"] + timings["prompt_n"]
         self.reading.add(prompt, timings["cache_n"])
+        self.reads.append(Read(prompt, timings["cache_n"], timings["prompt_ms"] / 1000, question["messages"], tools))
         self.reading.first = self.reading.first or (len(raw) if tools else 0)
         answer = self._answerer(body["messages"], tools)
+        generated = self._count(answer)
         usage = {
             "prompt_tokens": prompt,
-            "completion_tokens": 1,
-            "total_tokens": prompt + 1,
+            "completion_tokens": generated,
+            "total_tokens": prompt + generated,
             "prompt_tokens_details": {"cached_tokens": timings["cache_n"]},
         }
         if not body.get("stream"):
@@ -107,7 +131,8 @@ class Front:
             return web.json_response({**_head("chat.completion"), "choices": [choice], "usage": usage})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for event in _events(answer, usage):
+        told = {**timings, "predicted_n": generated}
+        for event in _events(answer, usage, told):
             await response.write(f"data: {json.dumps(event)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -118,14 +143,14 @@ def _plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**message, "role": "system"} if message["role"] == "developer" else message for message in messages]
 
 
-def _events(answer: Answer, usage: dict[str, Any]) -> list[dict[str, Any]]:
+def _events(answer: Answer, usage: dict[str, Any], timings: dict[str, Any]) -> list[dict[str, Any]]:
     delta = _message(answer)
     for index, call in enumerate(delta.get("tool_calls", ())):
         call["index"] = index
     head = _head("chat.completion.chunk")
     first = {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     last = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": _finish(answer)}]}
-    return [first, last, {**head, "choices": [], "usage": usage}]
+    return [first, last, {**head, "choices": [], "usage": usage, "timings": timings}]
 
 
 def _message(answer: Answer) -> dict[str, Any]:
