@@ -57,6 +57,63 @@ def test_a_name_tells_the_family(model: str, family: str, dialect: str, edit: st
     assert (profile.name, profile.dialect, profile.edit) == (family, dialect, edit)
 
 
+@pytest.mark.parametrize(
+    ("model", "family", "tier", "dialect", "thinks"),
+    [
+        ("gptoss-20b", "gpt-oss", "standard", "harmony", False),
+        ("qwen3coder-30b", "qwen3-coder", "standard", "chat", False),
+        ("Qwen3-Coder-480B-A35B-Instruct", "qwen3-coder", "full", "chat", False),
+        ("Qwen3-Next-80B-A3B-Instruct", "qwen", "standard", "chat", False),
+        ("Qwen3-Next-80B-A3B-Thinking", "qwen", "standard", "chat", True),
+        ("Qwen3-VL-8B-Instruct", "qwen", "standard", "chat", False),
+        ("qwen3:4b-instruct", "qwen", "minimal", "chat", False),
+        ("Qwen_Qwen3-4B-Q4_K_M", "qwen", "minimal", "chat", True),
+        ("Qwen3.5-0.8B", "qwen", "minimal", "chat", True),
+        ("Qwen2-7B-Instruct", "qwen2.5-coder", "minimal", "chat", False),
+        ("CodeQwen1.5-7B-Chat", "qwen2.5-coder", "minimal", "chat", False),
+        ("Qwen2.5-Coder-7B-Instruct-abliterated", "qwen2.5-coder", "minimal", "chat", False),
+        ("DeepSeek-R1-Distill-Llama-8B", "deepseek-r1", "standard", "text", True),
+        ("DeepSeek-R1-0528-Qwen3-8B", "deepseek-r1", "standard", "text", True),
+        ("DeepSeek-V3.1-Terminus", "deepseek", "full", "chat", True),
+        ("GLM-4.7", "glm", "full", "chat", True),
+        ("zai-org_GLM-4.7-Q4_K_M", "glm", "full", "chat", True),
+        ("GLM-4.7-Flash-Q4_K_M", "glm", "standard", "chat", True),
+        ("GLM-4.6V-Flash", "glm", "standard", "chat", True),
+        ("glm-5.3-flash", "glm", "standard", "chat", True),
+        ("THUDM_GLM-Z1-9B-0414", "glm", "standard", "chat", True),
+        ("Ministral-3-14B-Reasoning-2512", "mistral", "standard", "chat", True),
+        ("Ministral-3-14B-Instruct-2512", "mistral", "standard", "chat", False),
+        ("Devstral-2-123B-Instruct-2512", "mistral", "full", "chat", False),
+        ("medgemma-27b-it", "gemma", "standard", "text", False),
+        ("gemma-3-27b-it-qat", "gemma", "standard", "text", False),
+        ("Llama-3.1-70B-Instruct", "llama", "standard", "text", False),
+        ("llama2:7b", "fim", "minimal", "text", False),
+        ("microsoft_phi-4-Q4_K_M", "standard", "standard", "text", False),
+        ("Phi-4-mini-instruct", "standard", "standard", "chat", False),
+        ("HuggingFaceTB_SmolLM3-3B-Q8_0", "standard", "minimal", "chat", False),
+    ],
+)
+def test_names_as_files_and_servers_have_them(model: str, family: str, tier: str, dialect: str, thinks: bool) -> None:
+    profile = profile_for(model)
+    assert (profile.name, profile.tier, profile.dialect, profile.thinking > 0) == (family, tier, dialect, thinks)
+
+
+@pytest.mark.parametrize(
+    ("model", "temperature", "top_p"),
+    [
+        ("DeepSeek-V3-0324", 0.3, 0.95),
+        ("DeepSeek-V3.1", 0.6, 0.95),
+        ("Qwen3-Next-80B-A3B-Instruct", 0.7, 0.8),
+        ("Mistral-Nemo-Instruct-2407", 0.3, 1.0),
+        ("Ministral-3-8B-Reasoning-2512", 0.7, 0.95),
+        ("SmolLM3-3B", 0.6, 0.95),
+    ],
+)
+def test_tokens_are_drawn_as_the_vendor_says(model: str, temperature: float, top_p: float) -> None:
+    sampling = profile_for(model).sampling
+    assert (sampling["temperature"], sampling["top_p"]) == (temperature, top_p)
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_catalogue_and_the_profiles_agree(name: str) -> None:
     entry = CATALOGUE[name]
