@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -75,6 +76,10 @@ class Played:
     def reopen(self) -> None:
         """As the next process finds it."""
         self.transcript.close()
+        self.reopen_closed()
+
+    def reopen_closed(self) -> None:
+        """The same after it was closed."""
         self.transcript = open_transcript(self.home, "s")
         self.snapshots = Snapshots(self.root, self.home / "store")
 
@@ -495,19 +500,84 @@ def test_what_changed_after_the_crash_is_left_and_named(played: Played) -> None:
 def test_an_undo_that_cannot_be_gone_on_with_is_given_up(played: Played) -> None:
     played.turn(write("a", "turn"))
     cut_off(played)
-    done = finish(played.transcript, None)
+    moved = played.root.rename(played.home / "moved")
+    with pytest.raises(StateError, match="cannot look at"):
+        finish(played.transcript, played.snapshots)
+    moved.rename(played.root)
+    assert played.transcript.past.intent is not None
+    shutil.rmtree(played.home / "store")
+    done = finish(played.transcript, played.snapshots)
     assert done is not None
-    assert "given up" in done.left["."]
+    assert tell_finished(done)[0].startswith("the undo was cut off and is given up: ")
     assert played.is_as_after(1)
     played.reopen()
     assert played.transcript.past.intent is None
-    undo(played.transcript, played.snapshots)
-    assert played.is_as_after(0)
+    undo(played.transcript, played.snapshots, files=False)
+    assert played.transcript.messages == []
 
 
-def test_an_undo_that_was_cut_off_is_finished_by_the_next(played: Played) -> None:
+@pytest.mark.parametrize("way", [undo, redo])
+def test_what_was_cut_off_is_gone_on_with_and_nothing_else_is_done(played: Played, way: Callable[..., Rewound]) -> None:
     played.turn(write("a", "1"))
     played.turn(write("b", "2"))
     cut_off(played)
-    undo(played.transcript, played.snapshots)
+    looked = way(played.transcript, played.snapshots, dry=True)
+    assert played.is_as_after(2)
+    done = way(played.transcript, played.snapshots)
+    assert (done.kind, done.done, done.resumed) == (looked.kind, looked.done, looked.resumed) == ("undo", ("b",), True)
+    assert played.is_as_after(1)
+
+
+def test_the_words_alone_need_not_wait_for_what_was_cut_off(played: Played) -> None:
+    played.turn(write("a", "1"))
+    cut_off(played)
+    undo(played.transcript, None, files=False)
+    assert (played.transcript.messages, played.transcript.past.intent) == ([], None)
+    assert record(played.root) == played.trees[1]
+
+
+def within_file_size(limit: int, do: Callable[[], object]) -> int:
+    """Do it in a child that can write no larger file, as on a disk that is full; 1 for a StateError."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            do()
+        except StateError:
+            os._exit(1)
+        except BaseException:
+            os._exit(2)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("limit", [0, 1_000, 5_000, 50_000, 150_000])
+def test_an_undo_on_a_full_disk_is_gone_on_with(tmp_path: Path, limit: int) -> None:
+    played = Played(tmp_path)
+    (played.root / "large").write_bytes(os.urandom(200_000))
+    (played.root / "gone").write_bytes(os.urandom(20_000))
+    (played.root / "shut").mkdir()
+    (played.root / "shut/in").write_bytes(os.urandom(300_000))
+    (played.root / "shut").chmod(0o555)
+    played.trees[0] = record(played.root)
+
+    def change(root: Path) -> None:
+        (root / "large").write_text("small")
+        (root / "gone").unlink()
+        (root / "shut").chmod(0o755)
+        (root / "shut/in").write_text("small")
+        (root / "shut").chmod(0o555)
+
+    played.turn(change)
+    played.transcript.close()
+
+    def go() -> None:
+        undo(open_transcript(played.home, "s"), Snapshots(played.root, played.home / "store"))
+
+    assert within_file_size(limit, go) == 1
+    assert (played.root / "shut").stat().st_mode & 0o777 == 0o555
+    played.reopen_closed()
+    done = undo(played.transcript, played.snapshots)
+    assert (done.left, done.conflicts) == ({}, ())
     assert played.is_as_after(0)
+    played.transcript.close()

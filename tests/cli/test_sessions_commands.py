@@ -137,6 +137,24 @@ def test_what_somebody_changed_since(paths: Paths, project: Path, capsys: pytest
     assert not (project / "s1-0").exists()
 
 
+def test_a_project_that_is_gone(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(paths, project, "s1", "one")
+    moved = project.rename(project.parent / "moved")
+    assert "cannot look at" in hearth(capsys, "undo", "s1", code=1)[1]
+    # Where it went is found through a symlink at its place.
+    project.symlink_to(moved)
+    assert hearth_json(capsys, "undo", "s1")["files"] == ["s1-0"]
+    assert list(moved.iterdir()) == []
+    project.unlink()
+    assert "cannot look at" in hearth(capsys, "redo", "s1", code=1)[1]
+    moved.rename(project)
+    hearth(capsys, "redo", "s1")
+    (project / "s1-0").rename(moved)
+    project.rmdir()
+    hearth(capsys, "undo", "s1", "--keep-files")
+    assert hearth_json(capsys, "show", "s1")["turns"] == []
+
+
 def test_a_session_in_use_is_left(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(paths, project, "s1", "one")
     held = open_transcript(paths.sessions, "s1")

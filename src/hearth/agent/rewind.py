@@ -20,7 +20,7 @@ from hearth.messages import ToolCall
 from hearth.paths import Paths
 from hearth.settings import UndoSettings
 from hearth.tools.tool import ToolResult
-from hearth.workspace.snapshots import Bounds, Prepared, Restored, Snapshots, store_for
+from hearth.workspace.snapshots import Bounds, LostError, Prepared, Restored, Snapshots, store_for
 from hearth.workspace.snapshots.difference import CACHES
 
 CHANGED_SINCE = "changed since"
@@ -35,7 +35,8 @@ class Rewound:
     """What an undo or redo did. With ``conflicts`` nothing was done: somebody else changed these files since.
 
     ``prompts`` are those of the turns, first to last; ``done`` are paths that were brought back or removed; ``left``
-    those that could not be, with why.
+    those that could not be, with why. ``resumed`` says that it had been cut off before; ``given_up`` why it was not
+    gone on with then.
     """
 
     kind: str
@@ -43,6 +44,8 @@ class Rewound:
     done: tuple[str, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
+    resumed: bool = False
+    given_up: str = ""
 
 
 def snapshot_folder(paths: Paths) -> Path:
@@ -184,12 +187,14 @@ def undo(
     files: bool = True,
     dry: bool = False,
 ) -> Rewound:
-    """Take the last turns back. Blocks: call it in a thread.
+    """Take the last turns back. Blocks: call it in a thread. Is there an undo or redo that was cut off, it goes on with
+    that and does nothing else: who asks again would not know of it.
 
     ``force`` overwrites what somebody else changed since, ``files`` False leaves all files as they are, ``dry`` only
     looks. Raises UsageError when there are not so many turns, StateError when the files cannot be brought back.
     """
-    finish(transcript, snapshots)
+    if files and (resumed := finish(transcript, snapshots, dry=dry)):
+        return resumed
     past = transcript.past
     if not 1 <= turns <= len(past.turns):
         have = f"{len(past.turns)} turn{'' if len(past.turns) == 1 else 's'}"
@@ -198,6 +203,8 @@ def undo(
     prompts = tuple(turn.prompt for turn in chosen)
     if not files or not any(turn.begin for turn in chosen):
         if not dry:
+            if past.intent:
+                transcript.abandon_restore()
             transcript.undo(turns)
         return Rewound("undo", prompts)
     store = _need(snapshots)
@@ -213,8 +220,10 @@ def undo(
 
 
 def redo(transcript: Transcript, snapshots: Snapshots | None, *, force: bool = False, dry: bool = False) -> Rewound:
-    """Bring back what was undone last. Blocks. Raises UsageError when nothing was, or a new turn came after it."""
-    finish(transcript, snapshots)
+    """Bring back what was undone last, or go on with what was cut off, as ``undo`` does. Blocks. Raises UsageError when
+    nothing was undone, or a new turn came after it; StateError."""
+    if resumed := finish(transcript, snapshots, dry=dry):
+        return resumed
     if not transcript.past.undone:
         raise UsageError("there is nothing to redo", "only what was undone last, before any new turn, can be")
     last = transcript.past.undone[-1]
@@ -234,11 +243,12 @@ def redo(transcript: Transcript, snapshots: Snapshots | None, *, force: bool = F
     return _done("redo", prompts, restored, {})
 
 
-def finish(transcript: Transcript, snapshots: Snapshots | None) -> Rewound | None:
+def finish(transcript: Transcript, snapshots: Snapshots | None, *, dry: bool = False) -> Rewound | None:
     """Go on with an undo or redo that a crash cut off; None when there is none. Call it when a session is opened.
 
     What somebody changed since is left, and named. When the snapshots are gone or damaged it is given up: files stay
-    as they are, and so does the conversation.
+    as they are, and so does the conversation. Raises StateError for all else that is in the way: then it can be gone on
+    with later, when the disk has room and the project is there.
     """
     intent = transcript.past.intent
     if intent is None:
@@ -252,23 +262,27 @@ def finish(transcript: Transcript, snapshots: Snapshots | None) -> Rewound | Non
         prepared = store.prepare(intent.steps, force=intent.force, again=True, within=within)
         others, both = _others(turns, intent.force) if intent.kind == "undo" else (set(), set())
         prepared, spared = _spare(prepared, others, both)
+        spared.update(dict.fromkeys(prepared.conflicts, CHANGED_SINCE))
+        if dry:
+            seen = _looked(intent.kind, prompts, prepared, spared)
+            return replace(seen, conflicts=(), resumed=True)
         restored = store.carry_out(prepared)
-    except StateError as error:
-        transcript.abandon_restore()
-        return Rewound(intent.kind, prompts, left={".": f"the {intent.kind} was cut off and is given up: {error}"})
+    except LostError as error:
+        if not dry:
+            transcript.abandon_restore()
+        return Rewound(intent.kind, prompts, resumed=True, given_up=str(error))
     if intent.kind == "undo":
         transcript.undo(intent.turns, intent.steps, intent.before, restored.after)
     else:
         transcript.redo()
-    since = dict.fromkeys(prepared.conflicts, CHANGED_SINCE)
-    return Rewound(intent.kind, prompts, restored.done, {**restored.left, **spared, **since})
+    return replace(_done(intent.kind, prompts, restored, spared), resumed=True)
 
 
 def tell_finished(done: Rewound) -> list[str]:
     """What a person is told of an undo or redo that was cut off and gone on with: a line, and one a path that was
     left, as far as they are few."""
-    if "." in done.left:
-        return [done.left["."]]
+    if done.given_up:
+        return [f"the {done.kind} was cut off and is given up: {done.given_up}"]
     lines = [f"{path} is left as it is: {why}" for path, why in done.left.items()]
     more = [f"and {len(lines) - MOST_TOLD} others"] if len(lines) > MOST_TOLD else []
     return [f"the {done.kind} that was cut off is done now", *lines[:MOST_TOLD], *more]

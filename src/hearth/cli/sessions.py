@@ -16,7 +16,7 @@ from hearth.agent.costs import costs_of_records
 from hearth.agent.export import to_json, to_markdown
 from hearth.agent.export_html import to_html
 from hearth.agent.pruning import prune_snapshots
-from hearth.agent.rewind import Rewound, open_snapshots, redo, snapshot_folder, undo
+from hearth.agent.rewind import Rewound, open_snapshots, redo, snapshot_folder, tell_finished, undo
 from hearth.agent.sessions import (
     Outline,
     PastSession,
@@ -228,9 +228,8 @@ def _search(args: argparse.Namespace, paths: Paths) -> int:
 def _rewind(args: argparse.Namespace, paths: Paths) -> int:
     transcript = open_transcript(paths.sessions, args.id or latest_session(paths.sessions, _folder(args)))
     try:
-        directory = Path(transcript.frame.directory)
         wishes = load_settings(paths.config_file, os.environ).undo
-        snapshots = open_snapshots(paths, directory, wishes) if directory.is_dir() else None
+        snapshots = open_snapshots(paths, Path(transcript.frame.directory), wishes)
         if args.verb == "undo":
             done = undo(
                 transcript, snapshots, args.turns, force=args.force, files=not args.keep_files, dry=args.dry_run
@@ -244,19 +243,24 @@ def _rewind(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _tell_rewound(args: argparse.Namespace, done: Rewound, session: str) -> int:
-    code = 1 if done.conflicts else 0
+    code = 1 if done.conflicts or done.given_up else 0
     if args.json:
         _print_json(
             {
                 "session": session,
                 "kind": done.kind,
-                "done": not (done.conflicts or args.dry_run),
+                "done": not (done.conflicts or done.given_up or args.dry_run),
+                "resumed": done.resumed,
+                "given_up": done.given_up,
                 "prompts": done.prompts,
                 "files": [_path(path) for path in done.done],
                 "left": {_path(path): why for path, why in done.left.items()},
                 "conflicts": [_path(path) for path in done.conflicts],
             }
         )
+        return code
+    if done.given_up:
+        print(f"hearth: {tell_finished(done)[0]}", file=sys.stderr)
         return code
     if not done.conflicts:
         for path in done.done:
@@ -272,7 +276,8 @@ def _tell_rewound(args: argparse.Namespace, done: Rewound, session: str) -> int:
     word = {"undo": "undone", "redo": "done again"}[done.kind]
     would = "would be " if args.dry_run else ""
     turns, files = count_text(len(done.prompts), "turn"), count_text(len(done.done), "file")
-    print(f"{would}{word}: {turns} ({make_title(done.prompts[0])}), {files}", file=sys.stderr)
+    again = ": it had been cut off, and nothing else was done" if done.resumed else ""
+    print(f"{would}{word}: {turns} ({make_title(done.prompts[0])}), {files}{again}", file=sys.stderr)
     return code
 
 

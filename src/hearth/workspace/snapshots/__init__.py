@@ -17,12 +17,12 @@ from hearth.errors import StateError
 from hearth.workspace.snapshots.capture import Capture
 from hearth.workspace.snapshots.clock import Span, changed_outside, time_at
 from hearth.workspace.snapshots.difference import Change, Plan, compare, decide
-from hearth.workspace.snapshots.git import ObjectStore, unusable
+from hearth.workspace.snapshots.git import LostError, ObjectStore, unusable
 from hearth.workspace.snapshots.restore import Restoration, check_whole, wanted_by
 from hearth.workspace.snapshots.state import State, read_state, write_state
 from hearth.workspace.snapshots.survey import Bounds
 
-__all__ = ["Bounds", "Prepared", "Restored", "Snapshots", "store_for"]
+__all__ = ["Bounds", "LostError", "Prepared", "Restored", "Snapshots", "store_for"]
 
 RECENT_S = 3600.0
 """A snapshot that is younger is kept by every pruning: its session may not have noted it yet."""
@@ -237,7 +237,8 @@ class Snapshots:
         try:
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise StateError(f"cannot look at {self.root}: {error.strerror}") from error
+            fix = "what was said can be undone alone, with --keep-files"
+            raise StateError(f"cannot look at {self.root}: {error.strerror}", fix) from error
         try:
             yield descriptor
         finally:

@@ -40,6 +40,10 @@ PIECE = 1 << 20
 """Bytes that are read and handed on at once."""
 
 
+class LostError(StateError):
+    """What a snapshot needs is not in the store, or damaged: it will not come back."""
+
+
 class ObjectStore:
     """One bare repository. Every method raises StateError when git is missing, fails, or the disk is full."""
 
@@ -221,7 +225,7 @@ class ObjectReader:
         try:
             return parse_tree(b"".join(pieces))
         except ValueError as error:
-            raise unusable(self._folder, str(error)) from error
+            raise lost(self._folder, str(error)) from error
 
     def blob(self, name: str) -> bytes:
         """A blob's content."""
@@ -233,7 +237,7 @@ class ObjectReader:
         """Hand an object's bytes to ``write``, piece by piece. Raises StateError when they are not what they were:
         what was handed over must then not be used."""
         if not _NAME.fullmatch(name):
-            raise unusable(self._folder, f"{name!r} is no snapshot")
+            raise lost(self._folder, f"{name!r} is no snapshot")
         stream, output = self._process.stdin, self._process.stdout
         assert stream is not None
         assert output is not None
@@ -242,14 +246,14 @@ class ObjectReader:
             stream.flush()
             head = output.readline().split()
             if len(head) != 3 or head[1] != kind.encode():
-                raise unusable(self._folder, f"{kind} {name} is not there")
+                raise lost(self._folder, f"{kind} {name} is not there")
             left = int(head[2])
             digest = hashlib.sha1(b"%b %d\0" % (head[1], left), usedforsecurity=False)
             refused: OSError | None = None
             while left:
                 piece = output.read(min(left, PIECE))
                 if not piece:
-                    raise unusable(self._folder, f"{kind} {name} is damaged")
+                    raise lost(self._folder, f"{kind} {name} is damaged")
                 digest.update(piece)
                 left -= len(piece)
                 try:
@@ -264,7 +268,7 @@ class ObjectReader:
         if refused is not None:
             raise refused
         if digest.hexdigest() != name:
-            raise unusable(self._folder, f"{kind} {name} is damaged")
+            raise lost(self._folder, f"{kind} {name} is damaged")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -284,6 +288,11 @@ def unusable(folder: Path, why: str) -> StateError:
     full = "No space left" in why or "quota exceeded" in why
     fix = "make room on the disk" if full else f"if it stays so, remove {folder}: then earlier turns cannot be undone"
     return StateError(f"snapshots in {folder}: {why}", fix)
+
+
+def lost(folder: Path, why: str) -> LostError:
+    """The error for a snapshot that is not whole."""
+    return LostError(f"snapshots in {folder}: {why}", "the turns that it belongs to cannot be undone")
 
 
 def last_line(said: bytes) -> str:

@@ -3,6 +3,7 @@ replaced whole, and none is touched that is not as it was seen a moment ago."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -11,11 +12,12 @@ from contextlib import closing, contextmanager, suppress
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots.difference import Change, Plan
-from hearth.workspace.snapshots.git import ObjectReader
+from hearth.workspace.snapshots.git import LostError, ObjectReader
 from hearth.workspace.snapshots.state import State, status_of
 from hearth.workspace.snapshots.survey import Descent
 from hearth.workspace.snapshots.tree import Item, split
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FORCED_ALONE = 200
 """Files that are forced to the disk one by one; more are forced all together at the end."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,22 +37,25 @@ class Restoration:
         self.done: list[str] = []
 
     def run(self) -> None:
-        """Do it. Done again after a crash in the middle, it goes on. Raises StateError when the store is damaged."""
+        """Do it. Done again after a crash in the middle, it goes on. Raises StateError when the store is damaged or
+        the disk is full."""
         kinds = {path: (change.old and change.old.kind, change.new and change.new.kind) for path, change in self._all()}
         files = [path for path, (_, new) in kinds.items() if new in ("f", "l")]
         gone = [path for path, (old, new) in kinds.items() if old in ("f", "l") and new in (None, "d")]
         folders_gone = [path for path, (old, new) in kinds.items() if old == "d" and new != "d"]
         folders_new = [path for path, (old, new) in kinds.items() if new == "d" and old != "d"]
         alone = len(files) <= FORCED_ALONE
-        # All are sorted: a folder comes before what is in it, and its neighbours after that.
-        self._each(gone, self._remove)
-        self._each(reversed(folders_gone), self._remove_folder)
-        self._each(folders_new, self._make_folder)
-        self._each(files, lambda path: self._write(path, force=alone))
-        if not alone:
-            os.sync()
-        with closing(self._descent):
-            self._set_modes()
+        try:
+            # All are sorted: a folder comes before what is in it, and its neighbours after that.
+            self._each(gone, self._remove)
+            self._each(reversed(folders_gone), self._remove_folder)
+            self._each(folders_new, self._make_folder)
+            self._each(files, lambda path: self._write(path, force=alone))
+            if not alone:
+                os.sync()
+        finally:
+            with closing(self._descent):
+                self._set_modes()
 
     def _each(self, paths: Iterable[str], do: Callable[[str], None]) -> None:
         # What was open may be gone since, or another folder.
@@ -66,6 +71,10 @@ class Restoration:
         try:
             do(path)
         except OSError as error:
+            if error.errno in FULL:
+                # That is not about this file: the next ones would be left, too.
+                fix = "make room on the disk; the next undo, redo or run of this session goes on with it"
+                raise StateError(f"cannot write {path}: {error.strerror}, some of it is done", fix) from error
             self.left[path] = (error.strerror or str(error)).lower()
         else:
             if path not in self.left:
@@ -221,4 +230,4 @@ def check_whole(changes: dict[str, Change], missing: set[str]) -> None:
     lost = sorted(path for path, change in changes.items() if change.new and change.new.id in missing)
     if lost:
         more = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
-        raise StateError(f"the snapshot is damaged: it lacks {lost[0]}{more}", "nothing was changed")
+        raise LostError(f"the snapshot is damaged: it lacks {lost[0]}{more}", "nothing was changed")
