@@ -1,10 +1,12 @@
 """Forms that the recorded answers do not have: how else the same families write, quote, cut and break a call."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hearth.agent.equipment import make_toolbox
 from hearth.llm.repair.cases import TOOLS
 from hearth.llm.repair.judge import judge
 from hearth.llm.repair.verdict import Calls, Rejected, Resample, Said, Verdict
@@ -304,6 +306,62 @@ def test_a_refusal_says_what_would_be_right(name: str, arguments: str, said: str
     verdict = native(name, arguments)
     assert isinstance(verdict, Rejected)
     assert said in verdict.calls[0].refusal
+
+
+PRODUCT = make_toolbox(("todo", "task", "multi_edit", "output", "kill"), Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "right"),
+    [
+        ("todo", {"items": [{"text": "a", "done": "true"}, {"text": 5}]}, [("a", True), ("5", None)]),
+        ("todo", {"items": ['{"text": "a", "done": "False"}']}, [("a", False)]),
+        ("write_todos", {"todos": '[{"content": "a", "status": "completed"}]'}, [("a", True)]),
+    ],
+)
+def test_the_items_of_a_plan_are_converted_too(name: str, arguments: Any, right: list[tuple[str, bool | None]]) -> None:
+    source = json.dumps(arguments)
+    verdict = judge(Said("", "", (ToolCall("i", name, source),)), PRODUCT.specs)
+    [(_, found)] = calls_of(verdict)
+    assert [(item["text"], item.get("done")) for item in found["items"]] == right
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind"),
+    [
+        ("todo", {"items": [{"text": "a", "done": 1}]}, "wrong_type"),
+        ("todo", {"items": [{"text": "a", "done": "maybe"}]}, "wrong_type"),
+        ("todo", {"items": [{"text": ["a"], "done": True}]}, "wrong_type"),
+        ("todo", {"items": [None]}, "wrong_type"),
+        ("todo", {"items": {"text": "a", "done": True}}, "wrong_type"),
+        ("todo", {"items": [{"done": True}]}, "missing_argument"),
+        ("todo", {"items": [{"content": "a", "title": "b"}]}, "Resample"),
+        ("multi_edit", {"edits": [{"path": "a", "old": "x"}]}, "missing_argument"),
+    ],
+)
+def test_what_within_a_list_does_not_fit_is_refused(name: str, arguments: Any, kind: str) -> None:
+    assert outcome(judge(Said("", "", (ToolCall("i", name, json.dumps(arguments)),)), PRODUCT.specs)) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "right"),
+    [
+        ("Task", {"description": "look", "prompt": "Find x.", "subagent_type": "x"}, {"goal": "Find x."}),
+        (
+            "MultiEdit",
+            {"edits": [{"file_path": "a", "old_string": "x", "new_string": "y", "replace_all": "true"}]},
+            {"edits": [{"path": "a", "old": "x", "new": "y", "all": True}]},
+        ),
+        ("BashOutput", {"bash_id": "b1"}, {"id": "b1"}),
+        ("KillShell", {"shell_id": "b1"}, {"id": "b1"}),
+    ],
+)
+def test_all_tools_of_a_session_are_known_by_other_names(name: str, arguments: Any, right: Any) -> None:
+    verdict = judge(Said("", "", (ToolCall("i", name, json.dumps(arguments)),)), PRODUCT.specs)
+    [(found, given)] = calls_of(verdict)
+    assert given == right
+    # A label is made of what the tool itself could read.
+    assert PRODUCT.label(ToolCall("i", found, json.dumps(given))) != json.dumps(given)
 
 
 def tool(name: str, **properties: Any) -> ToolSpec:

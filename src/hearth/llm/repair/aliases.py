@@ -44,6 +44,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
         *("todo", "todo_write", "write_todos", "update_todos", "update_todo_list", "todo_list", "manage_todo_list"),
         *("update_plan", "todos", "set_todos", "update_todo", "write_todo", "plan"),
     ),
+    "multi_edit": ("multi_edit", "multi_edit_file", "multi_replace", "multi_replace_string_in_file", "edit_files"),
     "task": ("task", "agent", "subagent", "delegate", "dispatch_agent", "spawn_agent", "launch_agent", "run_subagent"),
     "apply_patch": ("apply_patch", "patch", "apply_diff"),
     "output": ("output", "bash_output", "read_output", "get_output", "command_output"),
@@ -109,15 +110,19 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         _FOLDERS,
     ),
     "todo": (("items", "todos", "tasks", "todo_list", "plan", "todo_items", "list", "entries"),),
-    "task": (("prompt", "task", "instructions", "request", "query"),),
+    "task": (("goal", "prompt", "task", "instructions", "request", "query"),),
+    "multi_edit": (("edits", "replacements", "changes", "operations"),),
     "apply_patch": (("patch", "input", "diff", "patch_text", "content"),),
+    "output": (("id", "bash_id", "shell_id", "task_id", "process_id", "session_id", "command_id"),),
+    "kill": (("id", "bash_id", "shell_id", "task_id", "process_id", "session_id", "command_id"),),
 }
 
 MEMBERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "todo": (
         ("text", "content", "title", "task", "description", "step", "item", "name"),
         ("done", "completed", "is_done", "is_completed", "finished", "complete", "checked", "status", "state"),
-    )
+    ),
+    "multi_edit": ARGUMENTS["edit"],
 }
 """The same for the objects within a tool's arguments."""
 
@@ -151,6 +156,11 @@ FOREIGN = frozenset(
     ]
 )
 """Namespaces that are more than decoration: what ``browser.search`` looks through is not the project."""
+
+DECORATIONS = frozenset(
+    ["default_api", "functions", "function", "tools", "tool", "api", "repo_browser", "container", "assistant"]
+)
+"""Namespaces that are no more than that, where a call is written as Python."""
 
 INSTEAD: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("apply_patch", "patch", "apply_diff", "multi_edit", "insert", "insert_content"), ("edit",)),

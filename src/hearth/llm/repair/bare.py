@@ -16,6 +16,8 @@ from hearth.llm.repair.walk import walk
 
 CALL_FENCES = frozenset(("tool_code", "tool_call", "tool_calls", "tool", "function_call", "function"))
 """What stands behind the backticks of a fence that can be nothing but a call."""
+DATA_FENCES = frozenset(("", "python", "py", "python3", "json", "text", "txt", "plaintext", "plain", "xml"))
+"""The others in which a call may be written as Python, or as a name and an object: all else is code of its language."""
 MOST_CALLS = 64
 
 
@@ -57,6 +59,9 @@ def _read_fence(fence: Fence, offer: Offer) -> tuple[Found, ...]:
     inner = fence.inner.strip()
     info = fence.info.split()[0].lower() if fence.info else ""
     positional = info in CALL_FENCES
+    is_code = not positional and info not in DATA_FENCES
+    if is_code and not inner.startswith(("{", "[{", "<")):
+        return ()
     if calls := read_whole(strip_junk(inner), offer, positional):
         return _close(calls, strip_junk(inner), offer, positional) if fence.closed else calls
     found = walk(inner, offer)

@@ -51,8 +51,11 @@ def _open_one(value: Mapping[str, Any], offer: Offer, marked: bool) -> list[tupl
             continue
         held = [each for each in ARGUMENTS if each in value]
         rest = set(value) - {key, *held} - NOISE
-        if held and (marked or (not rest and isinstance(value[held[0]], dict | str | type(None)))):
-            return [(name, value[held[0]])]
+        given = [value[each] for each in held if value[each] not in (None, "", {})]
+        if any(each != given[0] for each in given):
+            return None  # two sets of arguments
+        if held and (marked or (not rest and _is_call(name, key, held[0], value[held[0]], offer))):
+            return [(name, given[0] if given else value[held[0]])]
         if marked and not held and offer.resolve(name):
             return [(name, {each: value[each] for each in value if each != key and each not in ("type", "id")})]
     if marked and len(value) == 1:
@@ -60,6 +63,17 @@ def _open_one(value: Mapping[str, Any], offer: Offer, marked: bool) -> list[tupl
         if isinstance(arguments, dict) and offer.resolve(name):
             return [(name, arguments)]
     return None
+
+
+def _is_call(name: str, key: str, held: str, arguments: Any, offer: Offer) -> bool:
+    """Whether an object without any marker is a call, and not other data with a name and parameters."""
+    if isinstance(arguments, str) and arguments.strip() and not arguments.lstrip().startswith("{"):
+        return False
+    if not isinstance(arguments, dict | str | type(None)):
+        return False
+    is_schema = isinstance(arguments, dict) and arguments.get("type") == "object" and "properties" in arguments
+    usual = key in ("name", "tool_name", "function") and held in ("arguments", "parameters")
+    return not is_schema and (bool(offer.resolve(name)) or usual)
 
 
 def unwrap(arguments: Mapping[str, Any], tool: str, offer: Offer) -> Any:

@@ -14,14 +14,14 @@ from typing import Any
 
 from hearth.llm.repair.bare import read_message, read_whole
 from hearth.llm.repair.envelopes import unwrap
-from hearth.llm.repair.found import Found, Raw
+from hearth.llm.repair.found import Found, Mention, Raw, Walk
 from hearth.llm.repair.loose import Broken, Open, read_value
 from hearth.llm.repair.markers import CLOSER, JUNK, OPENER, strip_junk
 from hearth.llm.repair.names import Offer, clean_name
 from hearth.llm.repair.params import read_function, read_pairs
 from hearth.llm.repair.schema import Misfit, Twofold, fit_arguments
 from hearth.llm.repair.verdict import Answer, Calls, Kind, Rejected, Resample, Said, Verdict
-from hearth.llm.repair.walk import Mention, Walk, read_calls, walk
+from hearth.llm.repair.walk import read_calls, walk
 from hearth.messages import ToolCall, ToolSpec
 
 MOST_LAYERS = 3

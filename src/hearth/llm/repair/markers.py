@@ -13,7 +13,7 @@ SPACE = "[▁_ ]"
 PREFIX = rf"(?:{BAR}*\s*DSML\s*{BAR}*\s*|[A-Za-z]\w*:)?"
 """What stands before the names of tags: DeepSeek's DSML, ``minimax:``, ``seed:``, ``antml:``, ``steptml:``."""
 
-_TAGS = r"tool_?calls?|tools?|tool_?use|function_?calls?|functions"
+_TAGS = r"tool_?calls?|tools?|tool_?use|tool_?code|function_?calls?|functions"
 
 OPENER = re.compile(
     rf"""
@@ -58,6 +58,19 @@ SEPARATOR = re.compile(rf"<{BAR}\s*tool{SPACE}?sep\s*{BAR}>|<\|tool_call_argumen
 
 HARMONY = re.compile(r"<\|(?:start|channel)\|>")
 """What begins a header of Harmony."""
+
+RESULT = re.compile(
+    rf"""
+    <{PREFIX}(?:tool_?(?:responses?|results?|outputs?)|function_?(?:responses?|results?))>
+  | \[TOOL_RESULTS\] | <{BAR}\s*tool{SPACE}?(?:outputs?|responses?|results?)(?:{SPACE}begin)?\s*{BAR}>
+  | <\|im_start\|>\s*(?:user|tool|system)\b | <\|start_header_id\|>\s*(?:user|ipython|tool|system)\b
+  | <start_of_turn>\s*(?:user|tool)\b | <\|start_of_role\|>\s*(?:user|tool\w*|system)\b
+  | <{BAR}(?:user|observation|ipython)\s*{BAR}> | <\|start\|>\s*(?:user|system|developer|tool|functions\.|\w+\.\w)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What begins the result of a call, or another's turn. A model that writes it has not stopped where it had to: it only
+imagines what follows."""
 
 THINK = re.compile(
     r"<(?P<tag>think|thinking|thought|seed:think)>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought\b"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hearth.llm.repair.aliases import DECORATIONS
 from hearth.llm.repair.found import Body, Found
 from hearth.llm.repair.loose import Broken, Open, Reader, add_member, read_value
 from hearth.llm.repair.markers import JUNK, OPENER, SEPARATOR, space_end
@@ -66,7 +67,8 @@ def read_gemma(text: str, at: int) -> Body | None:
 def read_python(text: str, at: int, offer: Offer, positional: bool) -> Body | None:
     """A Python call or a list of calls; None if it is none, or not of offered tools.
 
-    ``positional`` arguments count only where a marker says that this is a call, and only for what is required.
+    ``positional`` arguments count only where a marker says that this is a call, and only for what is required. Without
+    such a marker a name behind a dot is one of the program that it stands in, unless what stands before is known.
     """
     listed = text.startswith("[", at)
     calls: list[Found] = []
@@ -96,6 +98,8 @@ def _read_python_call(text: str, at: int, offer: Offer, positional: bool) -> Bod
     if not head or not (tool := offer.resolve(head["name"])):
         return None
     name = head["name"]
+    if not positional and "." in name and not set(name.lower().split(".")[:-1]) <= DECORATIONS:
+        return None  # a method of something: code, and no call of a tool
     reader = Reader(text, head.end(), "python")
     try:
         arguments = _read_arguments(reader, offer.parameters(tool).get("required", []) if positional else [])

@@ -24,6 +24,7 @@ class Offer:
         self.specs: dict[str, ToolSpec] = {tool.name: tool for tool in tools}
         self._spelled = _unique((squash(name), name) for name in self.specs)
         self._kinds: dict[str, str] = {}
+        self._arguments: dict[tuple[str, str], str] = {}
         for kind, names in TOOLS.items():
             squashed = {squash(name) for name in names}
             offered = [name for name in self.specs if squash(name) in squashed]
@@ -52,7 +53,11 @@ class Offer:
 
     def argument(self, tool: str, raw: str) -> str:
         """The argument of an offered tool that a raw name means, empty if there is none."""
-        return _match(raw, self._properties(tool), ARGUMENTS.get(self._kinds.get(tool, ""), ()))
+        found = self._arguments.get((tool, raw))
+        if found is None:
+            found = _match(raw, self._properties(tool), ARGUMENTS.get(self._kinds.get(tool, ""), ()))
+            self._arguments[tool, raw] = found
+        return found
 
     def member(self, tool: str, raw: str, properties: Iterable[str]) -> str:
         """The same within an object among the arguments, which has these properties."""

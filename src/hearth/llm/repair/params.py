@@ -30,7 +30,7 @@ def read_function(text: str, at: int, offer: Offer) -> Body | None:
     trim = head["tag"].lower() == "function"
     arguments: dict[str, Any] = {}
     ended = False
-    place = inside
+    place, count = inside, 0
     try:
         while parameter := _PARAMETER.match(text, place):
             key, begin = parameter["name"].strip(), parameter.end()
@@ -40,6 +40,9 @@ def read_function(text: str, at: int, offer: Offer) -> Body | None:
             raw = text[begin : value.end]
             json = _IS_JSON.search(parameter["rest"]) is not None
             add_member(arguments, key, Raw(_trim(raw) if trim else raw, json))
+            count += 1
+            if count > MOST_PARAMETERS:
+                raise Broken("more parameters than any tool has")
             place = space_end(text, value.after)
             while double := _CLOSE_PARAMETER.match(text, place):
                 place = space_end(text, double.end())
@@ -90,6 +93,7 @@ def read_pairs(text: str, at: int, begin: int, offer: Offer) -> Body | None:
     return Body((Found(name, arguments, at, place, flaw),), place)
 
 
+MOST_PARAMETERS = 64
 MOST_CLOSERS = 32
 """Closing tags in a row that are looked through."""
 

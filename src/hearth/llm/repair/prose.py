@@ -63,8 +63,7 @@ class Quotes:
         line = self._text.find("\n", at)
         if line < 0 or close < line:
             return close + length
-        blank = _BLANK.search(self._text, at)
-        if (blank and blank.start() < close) or not marked.search(self._text, at, line):
+        if _BLANK.search(self._text, at, close) or not marked.search(self._text, at, line):
             return 0
         return close + length
 

@@ -174,16 +174,16 @@ class Screen:
 
 _LIST = re.compile(r"\[\s*(?:\{|[A-Za-z_][\w.]{0,80}\s*\()")
 _PERHAPS_LIST = re.compile(r"\[\s*(?:[A-Za-z_][\w.]{0,80}\s*)?")
-_FENCE_START = re.compile(r"(?P<mark>`{3,}|~{3,})[^\n]*\n")
-_FENCE_LINE = re.compile(r"(?:^|(?<=\n))[ \t>]*(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)\n")
+_FENCE_START = re.compile(r"(?P<mark>`{3,}+|~{3,}+)[^\n]*\n")
+_FENCE_LINE = re.compile(r"(?:^|(?<=\n))[ \t>]{0,80}+(?P<mark>`{3,}+|~{3,}+)(?P<info>[^\n]*)\n")
 _EVENT = re.compile(
-    r"(?:^|(?<=\n))[ \t>]*(?:`{3,}|~{3,})[^\n]*\n|`+|\n"
+    r"(?:^|(?<=\n))[ \t>]{0,80}+(?:`{3,}+|~{3,}+)[^\n]*\n|`++|\n"
     r"|</?(?:[A-Za-z]\w*:)?(?:tool_?calls?|tools?|tool_?use|function_?calls?|functions|invoke|parameter|think|thinking)"
     r"\b[^<>\n]{0,120}>|<function(?:=|\s+name)[^<>\n]{0,120}>?|<arg_key>|<start_function_call>|<\w+\|>"
     r"|<[|｜]|\[/?TOOL_CALLS?\]|\[ARGS\]|\[CALL_ID\]|\[/?THINK\]|\bto=functions\.|\bcall:\w+\{",
     re.IGNORECASE,
 )
-_PERHAPS_FENCE = re.compile(r"[ \t>]*(?:`{1,}[^`\n]*|~{1,}[^\n]*)?\Z")
+_PERHAPS_FENCE = re.compile(r"[ \t>]{0,80}+(?:`{1,}[^`\n]*|~{1,}[^\n]*)?\Z")
 _TAIL = re.compile(
     r"(?:<(?:[A-Za-z/|｜][^<>\s]{0,38}|function\s[^<>\n]{0,60})?|\[[/A-Z_]{0,12}|`+|~+"
     r"|\b(?:t|to|to=[a-z]{0,9})|\bcall:\w*)\Z"

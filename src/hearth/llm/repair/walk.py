@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from hearth.llm.repair import harmony
 from hearth.llm.repair.envelopes import BEGUN, open_envelopes
-from hearth.llm.repair.found import Body, Found
+from hearth.llm.repair.found import Body, Found, Mention, Walk
 from hearth.llm.repair.loose import Broken, Open, read_value
 from hearth.llm.repair.markers import (
     CLOSER,
@@ -15,65 +14,20 @@ from hearth.llm.repair.markers import (
     HARMONY,
     JUNK,
     OPENER,
+    RESULT,
     THINK,
     THOUGHT,
     skip_junk,
     space_end,
+    strip_junk,
 )
 from hearth.llm.repair.named import GEMMA, read_gemma, read_named, read_python
 from hearth.llm.repair.names import Offer
 from hearth.llm.repair.params import read_function, read_pairs
-from hearth.llm.repair.prose import Fence, Quotes
+from hearth.llm.repair.prose import Quotes
 
 MOST_MARKERS = 256
 """Markers in one text that are looked behind; nobody means more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A marker without a call behind it."""
-
-    start: int
-    end: int
-    opens: bool
-
-
-@dataclass(slots=True)
-class Walk:
-    """What a text holds: calls, markers without calls, fences, reasoning (in pieces, from where to where)."""
-
-    text: str
-    calls: list[Found] = field(default_factory=list)
-    mentions: list[Mention] = field(default_factory=list)
-    fences: list[Fence] = field(default_factory=list)
-    thoughts: list[tuple[int, int]] = field(default_factory=list)
-    dropped: list[tuple[int, int]] = field(default_factory=list)
-    crowded: bool = False
-
-    @property
-    def said(self) -> str:
-        """The text without reasoning and without the markup of calls."""
-        return self._without([*self.thoughts, *self.dropped, *((call.start, call.end) for call in self.calls)])
-
-    @property
-    def spoken(self) -> str:
-        """The text without reasoning, markup included."""
-        return self._without([*self.thoughts, *self.dropped])
-
-    @property
-    def thought(self) -> str:
-        """The reasoning."""
-        return "\n".join(piece for begin, end in self.thoughts if (piece := self.text[begin:end].strip()))
-
-    def _without(self, spans: list[tuple[int, int]]) -> str:
-        kept: list[str] = []
-        at = 0
-        for begin, end in sorted(spans):
-            if begin >= at:
-                kept.append(self.text[at:begin])
-            at = max(at, end)
-        kept.append(self.text[at:])
-        return "".join(kept)
 
 
 def walk(text: str, offer: Offer) -> Walk:
@@ -207,6 +161,8 @@ class _Walker:
                 return self._think(at)
             case "thought":
                 return self._end_thought(at)
+            case "result":
+                return self._imagine(event)
         if self._tried >= MOST_MARKERS:
             self._found.crowded = True
             return len(self._text)
@@ -248,6 +204,13 @@ class _Walker:
         found.thoughts.append((found.thoughts[-1][1] if found.thoughts else 0, at))
         found.dropped.append((at, closing.end()))
         return closing.end()
+
+    def _imagine(self, event: re.Match[str]) -> int:
+        """What is imagined of a call's result, and all that rests on it, does not count."""
+        if not self._found.calls or self._is_quotation(event.start()):
+            return event.end()
+        self._found.dropped.append((event.start(), len(self._text)))
+        return len(self._text)
 
     def _is_quotation(self, at: int) -> bool:
         """Whether the line of the marker is a quotation by Markdown's sign for it."""
@@ -304,11 +267,13 @@ class _Walker:
         """A call whose opening marker is missing."""
         text, offer = self._text, self._offer
         if gemma := GEMMA.match(text, at):
-            return read_calls(text, at, offer) if offer.resolve(gemma["name"]) else None
+            body = read_calls(text, at, offer) if offer.resolve(gemma["name"]) else None
+            return body if body and self._is_marked(at, body) else None
         if FUNCTION.match(text, at):
             return read_calls(text, at, offer)
         if text.startswith("to=", at):
-            return harmony.read_bare(text, at, offer)
+            bare = harmony.read_bare(text, at, offer)
+            return bare if bare and self._is_marked(at, bare) else None
         begin = self._last_end(at)
         if text.startswith(("[ARGS]", "[CALL_ID]"), at) or _ARG.match(text, at):
             name = _NAME_BEFORE.search(text, max(begin, at - 120), at)
@@ -316,6 +281,18 @@ class _Walker:
         if CLOSER.match(text, at):
             return self._look_back(begin, at)
         return None
+
+    def _is_marked(self, at: int, body: Body) -> bool:
+        """Whether a call that begins with a word alone is more than a mention: a token ends it, or it stands by itself
+        at the end."""
+        text = self._text
+        if "<|" in text[at : body.calls[0].start + 80].partition("{")[0] or _ENDS_MARKED.search(
+            text[at : body.end][-60:]
+        ):
+            return True
+        before = text[text.rfind("\n", 0, at) + 1 : at]
+        alone = not before.strip() or before.rstrip().endswith(("commentary", "analysis", "assistant"))
+        return alone and not strip_junk(text[body.end :])
 
     def _look_back(self, begin: int, at: int) -> Body | None:
         """The call that ends with the closing marker at ``at``: an object that begins a line and ends here."""
@@ -375,6 +352,7 @@ MARKED = re.compile(
 EVENT = re.compile(
     r"(?P<fence>^[ \t>]*(?:`{3,}|~{3,}))|(?P<ticks>`+)"
     rf"|(?P<think>{THINK.pattern.replace('(?P<tag>', '(?:')})|(?P<thought>{THOUGHT.pattern})"
+    rf"|(?P<result>{RESULT.pattern})"
     rf"|(?P<marker>{OPENER.pattern}|{CLOSER.pattern}|{HARMONY.pattern}|{FUNCTION.pattern.replace('(?P<', '(?P<in_')}"
     r"|</?arg_key>|\[ARGS\]|\[CALL_ID\]|\bcall:(?=[A-Za-z_][\w.:/-]{0,118}\s*\{)|\bto=functions\.)",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
