@@ -27,7 +27,7 @@ from hearth.agent.steps import (
 from hearth.messages import Message
 from hearth.tools.truncate import keep_ends
 
-TASK, LAST_MESSAGE, TAIL, SUMMARY, MESSAGES, DECISIONS, FILES, TODO = 0.35, 0.2, 0.3, 0.25, 0.1, 0.16, 0.2, 0.1
+TASK, LAST_MESSAGE, TAIL, SUMMARY, MESSAGES, DECISIONS, FILES, PLAN = 0.35, 0.2, 0.3, 0.25, 0.1, 0.16, 0.2, 0.1
 """Most that each part may take of the room; the tail then gets what the others left."""
 TODO_TOOL = "todo"
 SLACK = 12 * MESSAGE
@@ -95,7 +95,7 @@ def _write(old: Head, task: str, steps: list[Step], tail: list[Step], room: Room
         add("last", _tell_step(dropped[-1]), TAIL)
     # The list as it is now, unless the last steps show it.
     if not any(call.name == TODO_TOOL for step in tail for call in step[0].tool_calls):
-        add("todo", "\n".join(f"[ ] {item}" for item in room.todo), TODO)
+        add("todo", "\n".join(f"[ ] {item}" for item in room.todo), PLAN)
     # Where nobody wrote a summary, the model's own words along the way and its calls stand in for one.
     share = 1 if room.summary else 2
     add("decisions", [*_lines(old, "decisions"), *_decisions(dropped)], DECISIONS * share)
