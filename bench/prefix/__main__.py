@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench.prefix import clients, script
 from bench.prefix.front import Front, Reading
+from bench.words import learn_words
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 import gguf_models  # the writer of test models
@@ -44,8 +45,9 @@ HEAD = """\
 # What agents make the engine read again
 
 Made by `make bench-prefix`: one session of {turns} turns ({steps} requests of hearth), the same scripted answers for
-each agent, the prompts read by the real engine (random weights, one token for each byte or so). *Could be reused* is
-what an agent that never changes what it sent would have had; *again* is what was read although it had been read before.
+each agent, the prompts read by the real engine (random weights, a vocabulary of 8,192 learned tokens). *Could be
+reused* is what an agent that never changes what it sent would have had; *again* is what was read although it had been
+read before. An agent that shortens its conversation on purpose pays for it here, hearth too.
 
 """
 
@@ -56,7 +58,9 @@ async def measure(turns: int, only: str, programs: Path) -> list[tuple[str, Read
     with tempfile.TemporaryDirectory(prefix="hearth-") as scratch:
         paths = resolve_paths({"HEARTH_HOME": f"{scratch}/daemon"})
         paths.ensure()
-        gguf_models.write_llama(paths.models / f"{clients.MODEL}.gguf", context=CONTEXT, blocks=1, template=TEMPLATE)
+        words, _ = learn_words()
+        model = paths.models / f"{clients.MODEL}.gguf"
+        gguf_models.write_llama(model, context=CONTEXT, blocks=1, template=TEMPLATE, words=words)
         paths.config_file.write_text(f'model = "{clients.MODEL}"\n[engine]\ncontext = {CONTEXT}\nslots = 2\n')
         environment = {**os.environ, "HEARTH_HOME": f"{scratch}/daemon", "HEARTH_PORT": "0"}
         await ensure_daemon(paths, load_settings(paths.config_file, environment), environment, print)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from bench.prefix import clients, script
 from bench.prefix.front import Front
+from bench.words import learn_words
 from running_daemon import start_in_background
 
 import gguf_models
@@ -20,7 +21,8 @@ CONTEXT = 65_536
 async def test_fifty_turns_read_nothing_twice(home: Path, tmp_path: Path) -> None:
     paths = resolve_paths({"HEARTH_HOME": str(home)})
     paths.ensure()
-    gguf_models.write_llama(paths.models / f"{clients.MODEL}.gguf", context=CONTEXT, blocks=1)
+    words, _ = learn_words()
+    gguf_models.write_llama(paths.models / f"{clients.MODEL}.gguf", context=CONTEXT, blocks=1, words=words)
     paths.config_file.write_text(f"[engine]\ncontext = {CONTEXT}\n")
     await start_in_background(paths)
     project = tmp_path / "project"
