@@ -100,7 +100,7 @@ async def test_a_file_that_somebody_changed_is_edited_with_a_note_or_not_at_all(
     assert stale.failed
     assert "it was changed since you read it" not in stale.for_person or "changed" in stale.for_person
     fine = await bench.call("edit", path="f.py", old="return 1", new="return 4")
-    assert "edited f.py (somebody else had changed the file since you saw it)" in fine.for_model
+    assert "edited f.py (the file was changed since you saw it, by a command or by somebody else)" in fine.for_model
     assert (bench.root / "f.py").read_text() == TEXT.replace("1", "4").replace("return 2", "return 22")
     noted = await bench.call("edit", path="f.py", old="return 4", new="return 5")
     assert noted.for_model.startswith("edited f.py\n")
@@ -112,8 +112,13 @@ async def test_a_whole_text_is_not_written_over_what_others_changed(bench: Bench
     bench.put(TEXT.replace("return 2", "return 22"))
     refused = await bench.call("write", path="f.py", content=TEXT.replace("1", "4"))
     assert refused.failed
-    for part in ("not written: somebody else changed the file", "-    return 2", "+    return 22", "next: read f.py"):
+    for part in ("not written: the file was changed", "-    return 2", "+    return 22", "next: write it with that"):
         assert part in refused.for_model
+    again = await bench.call("write", path="f.py", content=TEXT.replace("1", "4"))
+    assert again.failed, "the same text lacks the change as before"
+    assert not (await bench.call("write", path="f.py", content=TEXT.replace("return 2", "return 23"))).failed
+    bench.put(TEXT.replace("return 2", "return 22"))
+    assert (await bench.call("write", path="f.py", content=TEXT.replace("1", "4"))).failed
     await bench.call("read", path="f.py")
     assert not (await bench.call("write", path="f.py", content=TEXT.replace("1", "4"))).failed
     assert not (await bench.call("write", path="f.py", content=TEXT.replace("1", "5"))).failed

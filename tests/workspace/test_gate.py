@@ -3,7 +3,14 @@
 import pytest
 
 from hearth.workspace import syntax
-from hearth.workspace.edits.gate import LARGEST_PARSED, check_whole, find_broken, find_dropped, find_lazy
+from hearth.workspace.edits.gate import (
+    LARGEST_PARSED,
+    check_left_out,
+    check_whole,
+    find_broken,
+    find_dropped,
+    find_lazy,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +58,40 @@ def test_what_moved_is_not_dropped_and_what_is_in_a_dropped_one_is_not_named() -
     before = "class A:\n    def f(self): pass\n    def g(self): pass\n\n\ndef h(): pass\n\n\nx = 1\n"
     assert find_dropped(syntax, "f.py", before, "def f(): pass\n") == ("A", "h")
     assert find_dropped(syntax, "f.py", before, before.replace("x = 1", "")) == ()
-    assert find_dropped(syntax, "f.py", before, before.replace("g", "k")) == ("A.g",)
-    assert find_dropped(syntax, "f.none", before, "") == ()
-    (heading,) = find_dropped(syntax, "f.md", "# A\n\n## B\n", "# A\n")
-    assert heading == "A > B"
+    assert find_dropped(syntax, "f.py", before, before.replace("g(self): pass", "k(self, x): return x")) == ("A.g",)
+
+
+def test_what_only_has_another_name_is_not_dropped() -> None:
+    before = (
+        "def old_name(path):\n    data = load(path)\n    return old_name(data)\n\n\nclass Box:\n    x = 1\n    y = 2\n"
+    )
+    after = before.replace("old_name", "read_all").replace("Box", "Chest").replace("x = 1", "x: int = 1")
+    assert find_dropped(syntax, "f.py", before, after) == ()
+    assert find_dropped(syntax, "f.py", before, "def read_all(path):\n    return path\n") == ("old_name", "Box")
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "lazy"),
+    [
+        ("f.py", "def f():\n    a()\n    ...\n    return 2\n", True),
+        ("f.py", "class A:\n    ...\n    def f(self):\n        return 2\n", True),
+        ("f.py", "def f():\n    # ...\n    return 2\n", True),
+        ("f.js", "function f() {\n  // ...\n}\n", True),
+        ("f.js", "function f() {\n  ...\n}\n", True),
+        ("f.c", "int f() {\n  a();\n  ...\n}\n", True),
+        ("f.py", 'class P(Protocol):\n    def f(self) -> int:\n        """Says."""\n        ...\n', False),
+        ("f.py", 'def f():\n    """\n    >>> f()\n    ...\n    """\n    return 2\n', False),
+        ("f.pyi", "def f(x: int) -> int: ...\n", False),
+        ("f.md", "Words\n\n...\n\n```py\n# ... existing code ...\n```\n", False),
+        ("f.md", "<!-- the rest of the document is unchanged ... -->\n", True),
+        ("f.yaml", "a: 1\n...\n", False),
+        ("f.txt", "...\n", False),
+    ],
+)
+def test_text_that_was_left_out(path: str, changed: str, lazy: bool) -> None:
+    refused = check_left_out(syntax, path, changed, "", changed)
+    assert bool(refused) is lazy
+    assert check_left_out(syntax, path, changed, changed, changed) is None
 
 
 def test_names_may_be_given_short_or_whole() -> None:

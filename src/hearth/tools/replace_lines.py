@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hearth.errors import WorkspaceError
-from hearth.tools.telling import tell_change, tell_refusal
+from hearth.tools.telling import CHANGED, tell_change, tell_refusal
 from hearth.tools.tool import ToolResult
 from hearth.workspace.editor import AROUND, MOST_READ, Draft, Editor
 from hearth.workspace.edits import Refused, split_lines
@@ -55,7 +55,7 @@ class ReplaceLines:
         first, last = max(1, min(params.first, count)), max(1, min(max(params.last, params.first), count))
         if not self._editor.asks_for_sight() or not count or covers(draft.ranges, first, last):
             return None
-        why = "somebody else changed the file since you saw it" if draft.stale else "their numbers may have moved"
+        why = CHANGED if draft.stale else "their numbers may have moved"
         if not draft.ranges and self._editor.seen(draft.path) is None:
             why = "you have not read the file"
         low = max(1, first - AROUND)

@@ -14,6 +14,7 @@ from hearth.workspace.edits.lines import count_lines, number_line
 Report = Literal["terse", "full"]
 """``terse``: the words that the pilot was trained on. ``full``: the lines as they are now, and what to do next."""
 
+CHANGED = "the file was changed since you saw it, by a command or by somebody else"
 MOST_LINES = 60
 """Lines of one result that are shown as they are now."""
 LONGEST_PART = 24
@@ -70,7 +71,7 @@ def _tell_draft(draft: Draft, drafts: Sequence[Draft]) -> str:
 def _with_notes(head: str, draft: Draft) -> str:
     notes = list(draft.notes)
     if draft.stale:
-        notes.append("somebody else had changed the file since you saw it")
+        notes.append(CHANGED)
     return f"{head} ({'; '.join(notes)})" if notes else head
 
 

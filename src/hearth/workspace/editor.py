@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from hearth.errors import WorkspaceError
 from hearth.workspace.edits.explain import find_hint, find_nearest, show_lines
-from hearth.workspace.edits.gate import LARGEST_PARSED, Syntax, check_whole, find_broken, find_lazy
+from hearth.workspace.edits.gate import LARGEST_PARSED, Syntax, check_left_out, check_whole, find_broken
 from hearth.workspace.edits.lines import count_lines, split_lines
 from hearth.workspace.edits.outcome import Edited, Refused
 from hearth.workspace.encoding import Document, digest_of, encode
@@ -24,6 +24,9 @@ LARGEST_NAMED = 40_000
 """Characters of a text that is read anew for each line that is to be named."""
 MOST_READ = 800
 """Lines that one call of ``read`` gives."""
+
+WITH_ALL = frozenset({"edit", "multi_edit"})
+"""Tools that can be told to replace every occurrence."""
 
 Apply = Callable[[str], Edited | Refused]
 
@@ -163,7 +166,7 @@ class Editor:
             # What is written first must not be what was moved away: modes are taken from files that are there.
             self._workspace.write_all(sorted(writes, key=lambda write: write.data is None))
         except ChangedMeanwhileError as error:
-            return Refused(f"{error.path} was changed by somebody else just now: read it again", "stale")
+            return Refused(f"{error.path} was changed just now, while it was edited: read it again", "stale")
         except WorkspaceError as error:
             return Refused(str(error), "file")
         for draft, written in zip(drafts, data, strict=True):
@@ -175,7 +178,8 @@ class Editor:
         text = draft.text or ""
         path = draft.path
         if refused.kind == "many":
-            return Refused(refused.reason, "many", f"{refused.detail}\nnext: {tool} with a line above or below in old")
+            reason = refused.reason if tool in WITH_ALL else refused.reason.replace(", or set all to true", "")
+            return Refused(reason, "many", f"{refused.detail}\nnext: {tool} with a line above or below in old")
         if refused.kind != "missing":
             return refused
         stale = "it was changed since you read it; " if draft.stale else ""
@@ -221,8 +225,10 @@ class Editor:
                 refused := check_whole(self._syntax, draft.path, draft.old_text, draft.text, draft.drops)
             ):
                 return refused
-        elif lazy := find_lazy(self._changed_lines(draft), draft.old_text):
-            return Refused(f"the line {lazy!r} stands for text that you left out: write all lines", "lazy")
+        elif refused := check_left_out(
+            self._syntax, draft.path, self._changed_lines(draft), draft.old_text, draft.text
+        ):
+            return refused
         return find_broken(self._syntax, draft.path, draft.old_text, draft.text) if self._syntax else None
 
     @staticmethod

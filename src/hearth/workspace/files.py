@@ -94,16 +94,16 @@ class Workspace:
     def stat(self, path: str) -> os.stat_result:
         """The file's status, not following a symlink."""
         name = self.relative(path)
-        with _explained(name), self._parent(name) as (folder, leaf):
+        with self._explained(name), self._parent(name) as (folder, leaf):
             found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):
-            raise WorkspaceError(f"{name} is a symlink", "name the file that it points to")
+            raise WorkspaceError(f"{name} is a symlink", self._end_of_link(name))
         return found
 
     def open(self, path: str) -> int:
         """A read-only descriptor of a regular file; the caller closes it."""
         name = self.relative(path)
-        with _explained(name), self._parent(name) as (folder, leaf):
+        with self._explained(name), self._parent(name) as (folder, leaf):
             # O_NONBLOCK: opening a FIFO must not wait for a writer.
             descriptor = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         kind = os.fstat(descriptor).st_mode
@@ -116,7 +116,7 @@ class Workspace:
     def read_bytes(self, path: str, limit: int = LARGEST_TEXT) -> bytes:
         """The whole file. Raises WorkspaceError if it has more than ``limit`` bytes."""
         descriptor = self.open(path)
-        with _explained(self.relative(path)), os.fdopen(descriptor, "rb") as file:
+        with self._explained(self.relative(path)), os.fdopen(descriptor, "rb") as file:
             # A file may grow while it is read, and some of /proc say that they are empty: the bound holds anyway.
             data = file.read(limit + 1)
             size = max(os.fstat(descriptor).st_size, len(data))
@@ -171,7 +171,7 @@ class Workspace:
             exchanges = []
             for write in writes:
                 name = self.relative(write.path)
-                stack.enter_context(_explained(name))
+                stack.enter_context(self._explained(name))
                 folder, leaf = stack.enter_context(self._parent(name, create=write.data is not None))
                 before = _find_regular(folder, leaf, name)
                 if write.expected != ANY:
@@ -208,7 +208,7 @@ class Workspace:
 
     def _list(self, name: str) -> list[tuple[str, bool]]:
         """The files and folders to visit in one folder, last first, with whether each is a folder."""
-        with _explained(name), self._parent(name) as (parent, leaf):
+        with self._explained(name), self._parent(name) as (parent, leaf):
             folder = os.open(leaf, _FOLDER, dir_fd=parent)
             try:
                 with os.scandir(folder) as entries:
@@ -224,6 +224,38 @@ class Workspace:
             for entry_name, is_folder, is_file in reversed(found)
             if is_file or (is_folder and entry_name not in SKIPPED_FOLDERS)
         ]
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            match error.errno:
+                case errno.ENOENT:
+                    raise WorkspaceError(f"{name} does not exist") from error
+                case errno.ELOOP:
+                    raise WorkspaceError(f"{name} is or passes through a symlink", self._end_of_link(name)) from error
+                case errno.ENOTDIR:
+                    link = self._end_of_link(name)
+                    raise WorkspaceError(f"{name}: a part of the path is a file or a symlink", link) from error
+                case errno.ENXIO:
+                    raise WorkspaceError(f"{name} is not a regular file") from error
+                case errno.ENAMETOOLONG:
+                    raise WorkspaceError(f"{name[:60]}…: the path is too long") from error
+                case _:
+                    raise WorkspaceError(f"{name}: {error.strerror}") from error
+
+    def _end_of_link(self, name: str) -> str:
+        """What to name instead of a path with a symlink in it. It is only told; the guard asks again."""
+        try:
+            real = (self.root / name).resolve()
+        except (OSError, RuntimeError):
+            return ""
+        if real == self.root / name:
+            return ""
+        if not real.is_relative_to(self.root):
+            return "it leads outside the project: use bash"
+        return f"name {real.relative_to(self.root).as_posix()}"
 
     @contextmanager
     def _parent(self, name: str, create: bool = False) -> Iterator[tuple[int, str]]:
@@ -246,34 +278,15 @@ class Workspace:
             os.close(current)
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        match error.errno:
-            case errno.ENOENT:
-                raise WorkspaceError(f"{name} does not exist") from error
-            case errno.ELOOP:
-                raise WorkspaceError(f"{name} is or passes through a symlink", "name the real path") from error
-            case errno.ENOTDIR:
-                raise WorkspaceError(f"{name}: a part of the path is a file or a symlink") from error
-            case errno.ENXIO:
-                raise WorkspaceError(f"{name} is not a regular file") from error
-            case errno.ENAMETOOLONG:
-                raise WorkspaceError(f"{name[:60]}…: the path is too long") from error
-            case _:
-                raise WorkspaceError(f"{name}: {error.strerror}") from error
-
-
 def _find_regular(folder: int, leaf: str, name: str) -> os.stat_result | None:
     try:
         found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "a symlink")
     if not stat.S_ISREG(found.st_mode):
-        what = "a symlink" if stat.S_ISLNK(found.st_mode) else "not a regular file"
-        raise WorkspaceError(f"{name} is {what}", "name a regular file")
+        raise WorkspaceError(f"{name} is not a regular file", "name a regular file")
     # Replacing a file asks nothing of the file itself: without this a read-only one would be overwritten.
     if not found.st_mode & 0o222:
         raise WorkspaceError(f"{name} is read-only", f"run: chmod u+w {name}")

@@ -11,6 +11,7 @@ from hearth.workspace.edits.ladder import Page, find_lines
 from hearth.workspace.edits.lines import BLANKS
 from hearth.workspace.edits.outcome import Edited, Refused, Rung, Splice, splice_text
 from hearth.workspace.edits.patch import Hunk
+from hearth.workspace.edits.replace import find_done
 from hearth.workspace.edits.span import splice_lines
 
 MOST_PLACES = 10
@@ -76,8 +77,11 @@ def _locate(page: Page, hunk: Hunk, cursor: int, name: str, where: Callable[[int
     if hunk.at_end:
         last = len(page.lines)
         places = [one for one in places if one.first + _count_old(one.hunk) == last] or places
-    if len(places) > 1 and hunk.anchors:
-        places = _within(page, places, hunk.anchors) or places
+    if places and hunk.anchors:
+        inside = _within(page, places, hunk.anchors)
+        if not inside and hunk.strict and _opens(page, hunk.anchors[-1]):
+            return _refuse_elsewhere(page, places[0], hunk, name, where)
+        places = inside or places
     if len(places) > 1 and cursor:
         later = [one for one in places if one.first >= cursor]
         places = later if len(later) == 1 else places
@@ -85,7 +89,7 @@ def _locate(page: Page, hunk: Hunk, cursor: int, name: str, where: Callable[[int
         return places[0]
     if not places:
         new = "\n".join(line for sign, line in hunk.lines if sign != "-").strip("\n")
-        done = any(sign == "+" for sign, _ in hunk.lines) and new.strip() and new in page.text.replace("\r\n", "\n")
+        done = any(sign == "+" for sign, _ in hunk.lines) and find_done(page.text, _old_text(hunk), new)
         reason = "is not in the file, its new lines already are: it seems to be done" if done else "is not in the file"
         return Refused(f"{name} {reason}", "done" if done else "missing", _old_text(hunk))
     numbers = [one.first + 1 for one in places[:MOST_PLACES]]
@@ -96,6 +100,23 @@ def _locate(page: Page, hunk: Hunk, cursor: int, name: str, where: Callable[[int
     shown = ", ".join(str(number) for number in numbers)
     advice = "add context lines, or name the function after @@"
     return Refused(f"{name} fits {len(places)} places (lines {shown}): {advice}", "many", "\n".join(detail))
+
+
+def _opens(page: Page, anchor: str) -> bool:
+    """Whether the anchor is a line of the file with others indented below it: a function, a class."""
+    for index, line in enumerate(page.lines):
+        if line.strip() == anchor.strip():
+            below = next((other for other in page.lines[index + 1 :] if other.strip()), "")
+            return len(indentation(below)) > len(indentation(line))
+    return False
+
+
+def _refuse_elsewhere(page: Page, place: _Place, hunk: Hunk, name: str, where: Callable[[int], str] | None) -> Refused:
+    line = place.first + 1
+    around = where(line) if where else ""
+    shown = f"line {line}{f' in {around}' if around else ''}: {page.lines[place.first].strip()[:80]}"
+    reason = f"{name} fits line {line}, which is not in {hunk.anchors[-1]!r}"
+    return Refused(reason, "bad", f"{shown}\nnext: the same with @@ and the line of the function that is meant")
 
 
 def _variants(hunk: Hunk) -> list[Hunk]:

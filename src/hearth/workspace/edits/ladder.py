@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from hearth.workspace.edits.indentation import find_shift
+from hearth.workspace.edits.indentation import find_shift, indentation
 from hearth.workspace.edits.lines import BLANKS, find_starts, fit_ends, split_lines, strip_numbers, to_lf
 from hearth.workspace.edits.outcome import Rung, Splice
 
@@ -283,11 +283,27 @@ def _chain(page: Page, pieces: list[list[str]]) -> list[list[int]]:
         longer = []
         for chain in chains:
             least = chain[-1] + len(pieces[number - 1]) if chain else 0
-            longer += [[*chain, index] for index in found if index >= least]
+            longer += [
+                [*chain, index] for index in found if index >= least and not (chain and _leaves(page, least, index))
+            ]
             if len(longer) > MOST_CHAINS:
                 return []
         chains = longer
     return chains[:2]
+
+
+def _leaves(page: Page, start: int, end: int) -> bool:
+    """Whether the lines from ``start`` to before ``end`` leave what the lines around them are in: then it is another
+    function's end that was found. Closing brackets, and what stands at the left edge by its nature, leave nothing."""
+    around = [line for line in (*page.lines[:start][-1:], *page.lines[end : end + 1]) if line.strip(BLANKS)]
+    if len(around) < 2:
+        return False
+    above, below = (len(indentation(line)) for line in around)
+    least = below if below <= above else above + 1
+    return any(
+        len(indentation(line)) < least and line.strip(BLANKS)[:1] not in ("", ")", "]", "}", "#")
+        for line in page.lines[start:end]
+    )
 
 
 def _find_numbers(page: Page, old: str, new: str) -> Found | None:

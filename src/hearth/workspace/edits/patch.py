@@ -31,11 +31,14 @@ _KINDS: dict[str, Literal["add", "update", "delete"]] = {
 
 @dataclass(slots=True)
 class Hunk:
-    """One change: where it belongs (``anchors``), then its lines, each with a blank, minus or plus for a sign."""
+    """One change: where it belongs (``anchors``), then its lines, each with a blank, minus or plus for a sign.
+
+    ``strict``: the anchors are meant. Those of a unified diff only name what stood above."""
 
     anchors: list[str] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
     at_end: bool = False
+    strict: bool = True
 
 
 @dataclass(slots=True)
@@ -136,6 +139,7 @@ def _read_body(operation: Operation, body: list[str]) -> Refused | None:
             anchor = counts[1] if counts else (_ANCHOR.fullmatch(line) or [line, ""])[1]
             if anchor.strip():
                 hunk.anchors.append(anchor.strip())
+                hunk.strict = counts is None
         elif line.startswith("\\ No newline"):
             continue
         else:

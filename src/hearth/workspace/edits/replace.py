@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hearth.workspace.edits.explain import find_nearest
 from hearth.workspace.edits.ladder import Found, climb
-from hearth.workspace.edits.lines import split_lines, to_lf
+from hearth.workspace.edits.lines import BLANKS, split_lines, to_lf
 from hearth.workspace.edits.outcome import Edited, Refused, Splice, splice_text
 
 MOST_PLACES = 10
 LONGEST_PLACE = 80
 LEAST_DONE = 4
-"""Characters of a new text whose presence says that the edit was made before: fewer are anywhere."""
+"""Characters of a new text whose presence may say that the edit was made before: fewer are anywhere."""
 
 
 def replace_text(
@@ -27,25 +28,85 @@ def replace_text(
     if old == new:
         return Refused("old and new are the same", "same")
     found = climb(text, old, new)
+    notes = []
+    if found and _takes_lines(text, old, new, found):
+        new += "\n"
+        notes.append("new has no line end where old has one: it was kept")
+        found = climb(text, old, new)
     if not found:
-        if len(new.strip()) >= LEAST_DONE and to_lf(new) in to_lf(text):
-            return Refused("old is not in the file, new already is: the edit seems to be done", "done")
+        if place := find_done(text, old, new):
+            where_now = f"new is at lines {place[0]}-{place[1]}"
+            return Refused(
+                "old is not in the file, new already is: the edit seems to be done", "done", where_now, place
+            )
         return Refused("old is not in the file", "missing")
     if len(found.splices) > 1 and not every and not found.together:
         return _refuse_several(text, found, where)
     splices = _apart(found.splices)
-    notes = [found.note] if found.note else []
-    if old.endswith("\n") and any(_joins(text, splice) for splice in splices):
-        notes.append("new has no line end where old has one: two lines were joined")
+    if found.rung == "exact" and (ragged := _find_ragged(text, old, new, splices)):
+        return ragged
+    notes += [found.note] if found.note else []
     edited = splice_text(text, splices, found.rung, "; ".join(notes))
     if edited.text == text:
         return Refused("old and new are the same", "same")
     return edited
 
 
-def _joins(text: str, splice: Splice) -> bool:
-    """Whether what is put runs on into the line below."""
-    return bool(splice.put) and splice.put[-1] != "\n" and splice.end < len(text)
+def find_done(text: str, old: str, new: str) -> tuple[int, int] | None:
+    """The first and last line of new where old seems to have been: nobody else's line is taken for it."""
+    text, new = to_lf(text), to_lf(new)
+    if len(new.strip()) < LEAST_DONE or new not in text:
+        return None
+    nearest = find_nearest(text, old)
+    start = text.find(new)
+    while nearest and start >= 0:
+        body = start + len(new) - len(new.lstrip("\n"))
+        first = text.count("\n", 0, body) + 1
+        last = first + new.strip("\n").count("\n")
+        if first <= nearest.last and nearest.first <= last:
+            return first, last
+        start = text.find(new, start + 1)
+    return None
+
+
+def _takes_lines(text: str, old: str, new: str, found: Found) -> bool:
+    """Whether old are whole lines and new only lacks the end of its last one. Who wants to join two lines says so by
+    an old that begins within a line, has both of them, or ends with a backslash."""
+    if not old.endswith("\n") or not old.strip() or not new or new.endswith("\n"):
+        return False
+    if old.rstrip().endswith("\\") or to_lf(old) == f"{to_lf(new)}\n":  # there nothing else can be meant
+        return False
+    return all(not _head_of(text, splice.start).strip(" \t") for splice in found.splices) and any(
+        splice.end < len(text) for splice in found.splices
+    )
+
+
+def _head_of(text: str, place: int) -> str:
+    """What its line has before a place."""
+    return text[text.rfind("\n", 0, place) + 1 : place]
+
+
+def _find_ragged(text: str, old: str, new: str, splices: list[Splice]) -> Refused | None:
+    """Whether new goes on further left than the one line that old begins in, without its indentation: then nobody
+    knows whether its other lines are meant to be moved along, and where indentation has a meaning it would be another.
+    """
+    if old[0] in BLANKS or "\n" in old.rstrip("\n") or "\n" not in new.rstrip("\n"):
+        return None
+    for splice in splices:
+        head = _head_of(text, splice.start)
+        if not head or head.strip(" \t"):
+            continue
+        for number, line in enumerate(to_lf(new).split("\n")[1:], 2):
+            if line.strip() and not line.startswith(head):
+                at = text.count("\n", 0, splice.start) + 1
+                return Refused(
+                    f"line {at} of the file is indented and old leaves that out, so it is not certain where line "
+                    f"{number} of new belongs",
+                    "bad",
+                    "next: the same with whole lines: old and new with the indentation of the file in front of each "
+                    f"line, old beginning with {head!r}",
+                )
+    return None
 
 
 def _apart(splices: tuple[Splice, ...]) -> list[Splice]:

@@ -11,6 +11,8 @@ from hearth.workspace.edits.lines import find_starts, split_lines, strip_shown
 from hearth.workspace.edits.outcome import Edited, Refused, splice_text
 from hearth.workspace.edits.span import splice_lines
 
+_MARKS = ("@", "[<", "#[")
+"""How decorators and attributes begin."""
 _LEAD = ("@", "#", "//", "/*", "*", "--", ";", "[<", "#[")
 """How lines begin that belong to a definition and stand above it: decorators, attributes, comments."""
 MOST_NAMED = 20
@@ -19,8 +21,8 @@ MOST_NAMED = 20
 def replace_symbol(syntax: Syntax, path: str, text: str, name: str, new: str) -> Edited | Refused:
     """``new`` in place of the whole definition ``name``: its own name if it is unique, or with those around it.
 
-    Decorators and comments above it stay unless ``new`` brings some itself. ``new`` may stand at the left edge: it is
-    moved to where the definition is.
+    Decorators and comments above it stay unless ``new`` brings some itself; decorators stay unless it brings some.
+    ``new`` may stand at the left edge: it is moved to where the definition is.
     """
     if syntax.language_of(path) is None:
         return Refused(f"the definitions of {path} are not known: use edit")
@@ -42,6 +44,9 @@ def replace_symbol(syntax: Syntax, path: str, text: str, name: str, new: str) ->
 def _put(text: str, one: Defined, lines: Sequence[str], new: str) -> Edited | Refused:
     own = one.head_line
     brings_lead = new.lstrip().startswith(_LEAD)
+    marked = any(line.lstrip().startswith(_MARKS) for line in lines[one.first_line - 1 : own - 1])
+    if marked and not any(line.lstrip().startswith(_MARKS) for line in new.split("\n")):
+        brings_lead = False  # a comment alone: the decorators stay
     first = one.first_line if brings_lead else own
     there = indentation(lines[own - 1])
     given = indentation(new.split("\n", 1)[0])

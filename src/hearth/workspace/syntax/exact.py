@@ -15,6 +15,9 @@ Place = tuple[int, int, str]
 _WARNINGS = threading.Lock()
 _WITH_COMMENTS = re.compile(r"(^|/)((ts|js)config[^/]*|\.eslintrc|\.swcrc|devcontainer|language-configuration)\.json$")
 _JSON_PART = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*\n|/\*.*?\*/)*[\]}])', re.DOTALL)
+_DIRECTIVE = re.compile(r"-?s?include\b|(?:un)?export\b|override\b|undefine\b|vpath\b|if\w*\b|else\b|endif\b|\$[({]")
+_ASSIGNMENT = re.compile(r"[\w.(){}$-]+\s*(?:\?|:{1,3}|\+|!)?=")
+_RULE = re.compile(r"[^\s=#][^=#]*?:(?!=)")
 _TOML_PLACE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
@@ -65,6 +68,29 @@ def check_toml(text: str) -> Place | None:
         return line, int(found.group(3) or 1), found.group(1)
     except (RecursionError, ValueError):
         return None
+    return None
+
+
+def check_make(text: str) -> Place | None:
+    """The first line of a recipe that begins with blanks: make wants a tab there, and says "missing separator"."""
+    if ".RECIPEPREFIX" in text:
+        return None
+    in_recipe = in_define = continued = False
+    for number, line in enumerate(text.split("\n"), 1):
+        bare = line.strip()
+        goes_on, continued = continued, bare.endswith("\\")
+        if in_define:
+            in_define = not bare.startswith("endef")
+        elif goes_on or not bare or bare[0] == "#" or line[0] == "\t" or _DIRECTIVE.match(bare):
+            continue
+        elif bare.startswith("define"):
+            in_define = True
+        elif _ASSIGNMENT.match(bare):
+            in_recipe = in_recipe and line[0] == " "
+        elif _RULE.match(bare):
+            in_recipe = True
+        elif in_recipe and line[0] == " ":
+            return number, 1, "a recipe begins with a tab, not with blanks"
     return None
 
 

@@ -37,12 +37,14 @@ _SUFFIXES = {
     **dict.fromkeys((".html", ".htm"), "html"),
     **dict.fromkeys((".yaml", ".yml"), "yaml"),
     ".toml": "toml",
-    **dict.fromkeys((".json", ".jsonc", ".webmanifest"), "json"),
+    **dict.fromkeys((".json", ".jsonc", ".ipynb", ".webmanifest"), "json"),
     **dict.fromkeys((".md", ".markdown"), "markdown"),
+    ".mk": "make",
 }
 _NAMES = {"Rakefile": "ruby", "Gemfile": "ruby", ".bashrc": "bash", ".profile": "bash", "uv.lock": "toml"}
-_OWN = frozenset({"json", "markdown"})
-"""Languages that need no grammar: Python reads the one, we the other."""
+_NAMES |= dict.fromkeys(("Makefile", "makefile", "GNUmakefile"), "make")
+_OWN = frozenset({"json", "markdown", "make"})
+"""Languages that need no grammar: Python reads the first, we the others."""
 _MODULES = {"tsx": ("typescript", "language_tsx"), "typescript": ("typescript", "language_typescript")}
 _MODULES |= {"php": ("php", "language_php"), "csharp": ("c_sharp", "language")}
 """Package and function of a grammar where they are not named as the language."""

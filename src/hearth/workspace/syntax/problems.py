@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hearth.workspace.syntax.exact import check_json, check_python, check_toml
+from hearth.workspace.syntax.exact import check_json, check_make, check_python, check_toml
 from hearth.workspace.syntax.languages import language_of, load_grammar
 from hearth.workspace.syntax.trees import find_broken, find_unclosed, uses_newer_python
 
@@ -46,7 +46,7 @@ class SyntaxProblem:
 def find_errors(path: str, text: str) -> tuple[SyntaxProblem, ...]:
     """The syntax errors of a file, at most 20, the surest first; () where it has none or no grammar is known.
 
-    Python, JSON and TOML are judged by Python's own parsers, the rest by tree-sitter.
+    Python, JSON and TOML are judged by Python's own parsers, of Makefiles the tabs, the rest by tree-sitter.
     """
     language = language_of(path)
     if language is None or language == "markdown" or len(text) > LARGEST_CHECKED:
@@ -58,6 +58,8 @@ def find_errors(path: str, text: str) -> tuple[SyntaxProblem, ...]:
             found = check_json(path, text)
         case "toml":
             found = check_toml(text)
+        case "make":
+            found = check_make(text)
         case "python":
             return _check_python(text)
         case _:
