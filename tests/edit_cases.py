@@ -6,6 +6,7 @@ numbers that were echoed, other line ends, signs that were made prettier or esca
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -1241,8 +1242,43 @@ OTHERS = [
     ),
 ]
 
-YAML = "services:\n  web:\n    image: a\n  db:\n    image: b\n"
 TWO = "def foo():\n    a = 1\n    return res\n\n\ndef bar():\n    a = 3\n    return result\n"
+PATCH = "*** Begin Patch\n*** Update File: f.py\n@@\n-    return res\n+    return 0\n*** End Patch"
+ESCAPED = json.dumps(PATCH)[1:-1]
+
+WRAPPED = [
+    Case(f"patch: {name}", "apply_patch", TWO, {"patch": patch}, swap(TWO, "    return res\n", "    return 0\n"))
+    for name, patch in {
+        "moved to the right": "  " + PATCH.replace("\n", "\n  "),
+        "escaped once more": ESCAPED,
+        "in JSON": json.dumps({"input": PATCH}),
+        "a command and its words": json.dumps(["bash", "-lc", f"apply_patch <<'EOF'\n{PATCH}\nEOF"]),
+        "quoted for a shell": f'apply_patch "{PATCH}"',
+        "behind another command": f"cd /repo && apply_patch <<'PATCH'\n{PATCH}\nPATCH\n",
+        "words around it": f"Here is the patch:\n\n{PATCH}\n\nIt returns 0 now.",
+        "context without its signs": PATCH.replace("@@\n", "@@\ndef foo():\n    a = 1\n"),
+    }.items()
+]
+UNWRAPPED = [
+    Case(
+        "patch: a text that tells of patches",
+        "apply_patch",
+        "one\ntwo\n",
+        {"patch": "*** Update File: f.txt\n@@\n one\n-two\n+*** Begin Patch\n*** End Patch"},
+        "one\n*** Begin Patch\n",
+        path="f.txt",
+    ),
+    Case(
+        "patch: several places",
+        "apply_patch",
+        "x = 1\ny = 2\nx = 1\n",
+        {"patch": PATCH.replace("    return res", "x = 1").replace("    return 0", "x = 2")},
+        None,
+        ("next: apply_patch with a line above or below in the hunk",),
+    ),
+]
+
+YAML = "services:\n  web:\n    image: a\n  db:\n    image: b\n"
 
 UNSURE = [
     edit(
@@ -1386,4 +1422,18 @@ UNSURE = [
     ),
 ]
 
-CASES = [*EXACT, *UNSURE, *ENDS, *INDENT, *BLANK, *ELISION, *NUMBERS, *STALE, *GATE, *PATCHES, *OTHERS]
+CASES = [
+    *EXACT,
+    *UNSURE,
+    *WRAPPED,
+    *UNWRAPPED,
+    *ENDS,
+    *INDENT,
+    *BLANK,
+    *ELISION,
+    *NUMBERS,
+    *STALE,
+    *GATE,
+    *PATCHES,
+    *OTHERS,
+]

@@ -79,7 +79,7 @@ async def test_another_failure_in_one_region_is_told_otherwise(bench: Bench) -> 
     first, second, third = [(await bench.call("edit", **calls)).for_model for _ in range(3)]
     assert first == (
         "not edited: old is not in the file (f.py is unchanged)\n"
-        "the nearest text is lines 1-2 (+: the file, -: your old):\n"
+        "the nearest text is lines 1-2 (+: the file, -: yours):\n"
         " 1| def f():\n-old:     return 0\n+2|     return 1\n"
         "next: read f.py with offset 1 and limit 5"
     )

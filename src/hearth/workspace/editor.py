@@ -27,6 +27,8 @@ MOST_READ = 800
 
 WITH_ALL = frozenset({"edit", "multi_edit"})
 """Tools that can be told to replace every occurrence."""
+OLD = {"apply_patch": "the hunk", "search_replace": "the SEARCH part"}
+"""What a tool calls the text that it replaces, if not old."""
 
 Apply = Callable[[str], Edited | Refused]
 
@@ -179,7 +181,8 @@ class Editor:
         path = draft.path
         if refused.kind == "many":
             reason = refused.reason if tool in WITH_ALL else refused.reason.replace(", or set all to true", "")
-            return Refused(reason, "many", f"{refused.detail}\nnext: {tool} with a line above or below in old")
+            next_call = f"next: {tool} with a line above or below in {OLD.get(tool, 'old')}"
+            return Refused(reason, "many", f"{refused.detail}\n{next_call}")
         if refused.kind != "missing":
             return refused
         stale = "it was changed since you read it; " if draft.stale else ""
@@ -201,19 +204,19 @@ class Editor:
     def _advise(self, draft: Draft, diff: str, region: tuple[int, int], times: int, tool: str) -> str:
         """What is there; another text each time, because the same one has not helped."""
         first, last = region
-        text = draft.text or ""
+        text, old = draft.text or "", OLD.get(tool, "old")
         named = f"line {first}" if first == last else f"lines {first}-{last}"
         if times == 0:
             start = max(1, first - AROUND)
-            head = f"the nearest text is {named} (+: the file, -: your old):\n{diff}"
+            head = f"the nearest text is {named} (+: the file, -: yours):\n{diff}"
             return f"{head}\nnext: read {draft.path} with offset {start} and limit {last - start + 1 + AROUND}"
         lines = split_lines(text)[first - 1 : last]
         if times == 1:
             exact = "\n".join(lines)
-            return f"{named} of {draft.path}, exactly:\n{exact}\nnext: {tool} with old copied from these, blanks too"
+            return f"{named} of {draft.path}, exactly:\n{exact}\nnext: {tool} with {old} copied from these, blanks too"
         single = max((line for line in lines if text.count(line.strip()) == 1), key=len, default="")
         if single.strip():
-            return f"next: {tool} with old of one line that occurs once:\n{single.strip()}"
+            return f"next: {tool} with {old} of one line that occurs once:\n{single.strip()}"
         return f"{show_lines(text, first, last)}\nnext: bash with grep -n in {draft.path}, then {tool} with fewer lines"
 
     def _check(self, draft: Draft) -> Refused | None:

@@ -120,14 +120,17 @@ def _refuse_elsewhere(page: Page, place: _Place, hunk: Hunk, name: str, where: C
 
 
 def _variants(hunk: Hunk) -> list[Hunk]:
-    """The hunk, and the hunk without blank context lines at its ends, which models add."""
+    """The hunk; without blank context lines at its ends, which models add; with the blank of indented context lines
+    taken as theirs, because the sign was left out."""
     lines = list(hunk.lines)
     while lines and lines[0][0] == " " and not lines[0][1].strip():
         lines.pop(0)
     while lines and lines[-1][0] == " " and not lines[-1][1].strip():
         lines.pop()
     trimmed = replace(hunk, lines=lines)
-    return [hunk, trimmed] if lines != hunk.lines and any(sign != "+" for sign, _ in lines) else [hunk]
+    found = [hunk, trimmed] if lines != hunk.lines and any(sign != "+" for sign, _ in lines) else [hunk]
+    unsigned = [(sign, f" {line}" if sign == " " and line[:1] in (" ", "\t") else line) for sign, line in hunk.lines]
+    return found if unsigned == hunk.lines else [*found, replace(hunk, lines=unsigned)]
 
 
 def _count_old(hunk: Hunk) -> int:

@@ -1,12 +1,15 @@
 """The patch language of gpt-oss and Codex (``*** Begin Patch``): text in, operations out.
 
-Read as widely as its models write it: without the marks around it, in a fence or a here-document, with the line counts
-of a unified diff (which are wrong and are not looked at), with context lines that lack their blank.
+Read as widely as its models write it: without the marks around it, in a fence, a here-document, a command or its
+arguments, with the line counts of a unified diff (which are wrong and are not looked at), with context lines that lack
+their blank.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +17,8 @@ from hearth.workspace.edits.outcome import Refused
 
 _HEADER = re.compile(r"\*{3}\s*(Add|Update|Delete|Create|Modify|Remove) File:\s*(.*?)\s*", re.IGNORECASE)
 _MOVE = re.compile(r"\*{3}\s*(?:Move|Rename)(?: File)?(?: to)?:\s*(.*?)\s*", re.IGNORECASE)
-_MARK = re.compile(r"\*{3}\s*(?:Begin|End) Patch\s*", re.IGNORECASE)
+_MARK = re.compile(r"\*{3}\s*(?:Begin|End) Patch\b", re.IGNORECASE)
+_BEGIN = re.compile(r"^(?![+-]).*?(?=\*{3}\s*Begin Patch\b)", re.IGNORECASE | re.MULTILINE)
 _WRAPPER = re.compile(r"```[\w-]*\s*|(?:apply_patch\s*)?<<-?\s*['\"]?(\w+)['\"]?\s*|apply_patch\s*|")
 _END_OF_FILE = re.compile(r"\*{3}\s*End of File\s*", re.IGNORECASE)
 _COUNTS = re.compile(r"@@\s*-\d+(?:,\d+)?\s+\+\d+(?:,\d+)?\s*@@\s?(.*)")
@@ -56,7 +60,7 @@ def parse_patch(patch: str) -> tuple[Operation, ...] | Refused:
     """The operations of a patch, in order."""
     operations: list[Operation] = []
     bodies: list[list[str]] = []
-    lines = _from_unified(_unwrap([line.rstrip("\r") for line in patch.strip().split("\n")]))
+    lines = _from_unified(_unwrap([line.rstrip("\r") for line in _unpack(patch).split("\n")]))
     ended = False
     for line in lines:
         header = _HEADER.fullmatch(line.strip()) if line.lstrip().startswith("***") else None
@@ -64,7 +68,7 @@ def parse_patch(patch: str) -> tuple[Operation, ...] | Refused:
             operations.append(Operation(_KINDS[header[1].lower()], header[2].strip("`\"'")))
             bodies.append([])
             ended = False
-        elif _MARK.fullmatch(line):
+        elif _MARK.match(line):
             ended = ended or "end patch" in line.lower()
         elif not operations:
             return Refused(f"a patch begins with *** Begin Patch and *** Update File: PATH, not with {line[:60]!r}")
@@ -76,6 +80,30 @@ def parse_patch(patch: str) -> tuple[Operation, ...] | Refused:
         if refused := _read_body(operation, body):
             return refused
     return tuple(operations)
+
+
+def _unpack(patch: str) -> str:
+    """The patch itself, where it came as JSON, escaped, as the argument of a command, or moved to the right."""
+    text = patch.strip("\n")
+    bare = text.strip()
+    if bare[:1] in ("{", "[") or ("\n" not in bare and "\\n" in bare):
+        try:
+            found = _find_patch(json.loads(bare if bare[:1] in ("{", "[") else f'"{bare}"', strict=False))
+        except (ValueError, RecursionError):
+            found = ""
+        text = found or text
+    begin = _BEGIN.search(text)
+    if begin and not re.search(r"^\s*\*{3} ?\w+ File:", text[: begin.start()], re.MULTILINE):
+        text = text[begin.start() if not begin[0].strip() else begin.end() :]
+    return textwrap.dedent(text).strip() if re.match(r"\s+\*{3} ", text) else text.strip()
+
+
+def _find_patch(value: object) -> str:
+    """The text in some JSON that has a patch."""
+    if isinstance(value, str):
+        return value if "*** " in value else ""
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for one in values if (found := _find_patch(one))), "")
 
 
 def _unwrap(lines: list[str]) -> list[str]:
