@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -223,6 +225,32 @@ def test_a_fork_can_read_the_whole_outputs_and_outlives_its_origin(tmp_path: Pat
 def read_output(outputs: Outputs, name: str) -> str:
     with os.fdopen(outputs.open(name), encoding="utf-8") as file:
         return file.read()
+
+
+def test_a_session_that_is_removed_while_it_is_opened(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            try:
+                open_transcript(tmp_path, "s").close()
+            except Exception as error:
+                seen.add(type(error).__name__)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    removed = 0
+    while removed < 40:
+        with suppress(TranscriptError):  # somebody looks just now
+            if not (tmp_path / "s.jsonl").exists():
+                create(tmp_path, "s").close()
+            removed += bool(delete_session(tmp_path, "s"))
+    ended.set()
+    for looker in lookers:
+        looker.join()
+    assert seen == {"TranscriptError"}
 
 
 def test_delete(tmp_path: Path) -> None:

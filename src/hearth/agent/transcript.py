@@ -227,7 +227,8 @@ def open_transcript(folder: Path, session: str) -> Transcript:
         raise TranscriptError(f"cannot open {path}: {error.strerror}", f"run: chmod u+rw {path}") from error
     try:
         _lock(descriptor, path)
-        data = path.read_bytes()
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            data = file.read()
         records, size = read_records(data, path)
         frame = read_frame(records, path)
         if size < len(data):
@@ -329,6 +330,8 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise TranscriptError(f"session {path.stem} is in use by another process", "wait for it, or end it") from error
+    if os.fstat(descriptor).st_nlink == 0:
+        raise TranscriptError(f"session {path.stem} was removed just now", "run: hearth sessions list")
 
 
 def _write_at(descriptor: int, data: bytes, position: int) -> None:
