@@ -9,7 +9,7 @@ import pytest
 
 from hearth.errors import LimitReached
 from hearth.sandbox.background import MOST_ENDED, Background, Job
-from hearth.sandbox.command import MOST_OUTPUT, PlainShell
+from hearth.sandbox.command import MOST_OUTPUT, Hear, PlainShell, Running
 
 
 @pytest.fixture
@@ -130,3 +130,35 @@ async def test_one_that_cannot_start_is_not_known(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await background.start("true")
     assert background.jobs == ()
+
+
+class Slow:
+    """A shell that takes its time to start."""
+
+    def __init__(self, shell: PlainShell) -> None:
+        self._shell = shell
+        self.go = asyncio.Event()
+
+    async def start(self, command: str, hear: Hear) -> Running:
+        """Start it when it may."""
+        await self.go.wait()
+        return await self._shell.start(command, hear)
+
+
+async def test_closing_ends_what_is_being_started(tmp_path: Path) -> None:
+    slow = Slow(PlainShell(tmp_path, os.environ))
+    background = Background(slow)
+    starting = asyncio.create_task(background.start("echo $$ > pid; exec sleep 600"))
+    await asyncio.sleep(0)
+    await background.close()
+    slow.go.set()
+    job = await starting
+    assert job.ended
+    assert not (tmp_path / "pid").exists() or not await lives(int((tmp_path / "pid").read_text() or "0"))
+
+
+async def test_a_command_that_left_something_says_so(background: Background) -> None:
+    leaving, clean = await background.start("sleep 600 & echo on"), await background.start("sleep 0 & wait; echo 'a&b'")
+    await leaving.wait(60)
+    await clean.wait(60)
+    assert (leaving.left, clean.left) == (True, False)

@@ -62,7 +62,7 @@ async def test_a_child_in_the_background_neither_delays_nor_outlives_the_command
     shell: PlainShell, tmp_path: Path
 ) -> None:
     result = await shell.run("sleep 600 & echo $! > pid; echo done", 300)
-    assert result == CommandResult("done\n", 0)
+    assert result == CommandResult("done\n", 0, left=True)
     assert gone(int((tmp_path / "pid").read_text()))
 
 

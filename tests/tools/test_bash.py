@@ -137,3 +137,29 @@ async def test_interrupted_before_its_id_is_told_a_command_in_the_background_is_
 async def test_how_long_output_is_shortened_can_be_chosen(tmp_path: Path) -> None:
     bash = Bash(PlainShell(tmp_path, os.environ), 20.0, shorten=lambda text: text[:3])
     assert (await bash.run(BashParams("echo abcdef"))).for_model == "abc"
+
+
+@pytest.mark.parametrize("command", ["sleep 600 & echo on", "(sleep 600; echo x) > log 2>&1 & echo on"])
+async def test_what_is_put_into_the_background_by_the_shell_ends_and_that_is_said(bash: Bash, command: str) -> None:
+    result = await bash.run(BashParams(command))
+    assert result.for_model.startswith("on\n[what it left running was ended with it")
+    assert not result.failed
+
+
+@pytest.mark.parametrize(
+    "command", ["true & wait; echo on", "echo on 2>&1 && true", "echo on '&'; exit 0", "echo on|&cat"]
+)
+async def test_what_is_over_was_not_left(bash: Bash, command: str) -> None:
+    assert "[" not in (await bash.run(BashParams(command))).for_model
+
+
+async def test_a_tool_that_was_taken_for_a_command(tmp_path: Path) -> None:
+    bash = Bash(PlainShell(tmp_path, os.environ), 20.0, tools=("apply_patch", "bash"))
+    said = (await bash.run(BashParams("apply_patch <<'EOF'\n*** Begin Patch\nEOF"))).for_model
+    assert said.endswith("[exit 127]\n[apply_patch is a tool and no command: call it]")
+    assert (await bash.run(BashParams("no_such_thing"))).for_model.endswith("[exit 127]")
+
+
+async def test_a_command_that_is_too_long_says_what_to_do(bash: Bash) -> None:
+    said = (await bash.run(BashParams(f"cat <<'EOF'\n{'x' * 3_000_000}\nEOF"))).for_model
+    assert "it is too long: write its text into a file first" in said

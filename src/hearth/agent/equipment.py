@@ -106,7 +106,7 @@ class Equipment:
             ReplaceLines(editor),
             ReplaceSymbol(editor),
             Hashline(editor),
-            Bash(self._shell, self._bash_timeout_s, background, cut),
+            Bash(self._shell, self._bash_timeout_s, background, cut, names),
             *running,
             Grep(self.workspace, self.outputs.limit),
             Glob(self.workspace, self.outputs.limit),

@@ -35,6 +35,11 @@ class Job:
         """Its exit status when it has ended, negative for a signal."""
         return self._running.code if self._running else -1
 
+    @property
+    def left(self) -> bool:
+        """Whether something that it had put into the background itself was ended with it."""
+        return bool(self._running and self._running.left)
+
     def take(self) -> str:
         """What it said since the last look; the middle of very much is dropped, and it says so."""
         return self._unread.take(self.ended)
@@ -84,6 +89,7 @@ class Background:
         self._most = most
         self._jobs: dict[str, Job] = {}
         self._started = 0
+        self._closed = False
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -102,8 +108,10 @@ class Background:
         try:
             await job.launch(self._launcher)
         except BaseException:
-            del self._jobs[job.id]
+            self._jobs.pop(job.id, None)
             raise
+        if self._closed:  # while it was being started
+            await job.end()
         self._forget()
         return job
 
@@ -116,7 +124,8 @@ class Background:
         self._jobs.pop(job.id, None)
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all of them, also those that are being started."""
+        self._closed = True
         await asyncio.gather(*(job.end() for job in self.jobs))
         self._jobs.clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,18 +34,21 @@ QUIET = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 """What every command finds in its environment: no pager, no prompt, no colours, one width."""
-
+_FORK = re.compile(r"(?<![&<>|])&(?![&>\d])")
+"""A lone ``&``: what stands before it goes on while the shell does."""
 
 Hear = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """``output`` is stdout and stderr as they came; ``code`` is the exit status, negative for a signal."""
+    """``output`` is stdout and stderr as they came; ``code`` is the exit status, negative for a signal; ``left`` says
+    that what it had put into the background still ran when its shell was gone, and was ended."""
 
     output: str
     code: int
     timed_out: bool = False
+    left: bool = False
 
 
 class Shell(Protocol):
@@ -108,7 +112,7 @@ class PlainShell:
             finally:
                 if voice:
                     voice.close()
-        return CommandResult(kept.text(), running.code, timed_out)
+        return CommandResult(kept.text(), running.code, timed_out, running.left)
 
     async def start(self, command: str, hear: Hear) -> Running:
         """Start it and let it run; ``hear`` gets its output. Raises OSError or ValueError if it cannot be started."""
@@ -134,16 +138,25 @@ class PlainShell:
             os.close(write_end)
         if self._leash:
             self._leash.hold(process.pid)
-        return Running(process, read_end, hear, self._leash)
+        return Running(process, read_end, hear, self._leash, forks=bool(_FORK.search(command)))
 
 
 class Running:
     """A command that was started, with all that it starts. ``end`` it, whatever happens."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, read_end: int, hear: Hear, leash: Leash | None = None
+        self,
+        process: asyncio.subprocess.Process,
+        read_end: int,
+        hear: Hear,
+        leash: Leash | None = None,
+        *,
+        forks: bool = False,
     ) -> None:
-        """``read_end`` is the pipe that its output comes through; it is closed when all is over."""
+        """``read_end`` is the pipe that its output comes through; it is closed when all is over. ``forks`` says that it
+        seems to put something into the background: ``left`` is whether that still ran when the shell was gone."""
+        self._forks = forks
+        self.left = False
         self._process = process
         self._leash = leash
         self._total = 0
@@ -161,6 +174,8 @@ class Running:
 
     async def end(self) -> None:
         """End the whole group: asked first while the shell lives, then killed. Safe to call twice."""
+        if self._forks and self._process.returncode is not None and not self.left:
+            self.left = _lives(self._process.pid)
         try:
             await _end_group(self._process)
             await self._settle()
@@ -201,6 +216,26 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
     finally:
         _signal(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def _lives(group: int) -> bool:
+    """Whether something of the group runs. A zombie that nobody has fetched yet runs no more."""
+    try:
+        os.killpg(group, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    states = [_state(entry) for entry in Path("/proc").glob("[0-9]*/stat")]
+    return not states or any(state and state[0] != "Z" and state[2] == str(group) for state in states)
+
+
+def _state(file: Path) -> list[str]:
+    """A process's state, parent and group, as /proc has them."""
+    try:
+        return file.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _signal(group: int, number: signal.Signals) -> None:

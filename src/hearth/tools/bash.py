@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import re
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from hearth.errors import LimitReached
 from hearth.sandbox.background import Background, Job
-from hearth.sandbox.command import Shell
+from hearth.sandbox.command import CommandResult, Shell
 from hearth.sandbox.plain import clean_output
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import keep_ends
@@ -16,6 +18,11 @@ from hearth.tools.truncate import keep_ends
 LONGEST_TIMEOUT_S = 3600
 FIRST_LOOK_S = 1.0
 """Seconds that a command in the background is looked at: what fails at once is told at once."""
+NOT_FOUND = 127
+"""The status of a shell that found no such command."""
+_MISSING = re.compile(r"(\w+): (?:command )?not found")
+LEFT = "[what it left running was ended with it{}]"
+INSTEAD = "; what is to go on is started with background, without &"
 
 
 class BashParams(msgspec.Struct, frozen=True):
@@ -38,12 +45,14 @@ class Bash:
         timeout_s: float,
         background: Background | None = None,
         shorten: Callable[[str], str] = keep_ends,
+        tools: Collection[str] = (),
     ) -> None:
-        """``shorten`` cuts long output down to what a model is shown of it."""
+        """``shorten`` cuts long output down to what a model is shown of it; ``tools`` are those beside this one."""
         self._shell = shell
         self._timeout_s = timeout_s
         self._background = background
         self._shorten = shorten
+        self._tools = tools
 
     def label(self, params: BashParams) -> str:
         """The command's first line."""
@@ -59,13 +68,24 @@ class Bash:
             timeout_s = min(params.timeout, LONGEST_TIMEOUT_S) if params.timeout > 0 else self._timeout_s
             result = await self._shell.run(params.command, timeout_s)
         except (OSError, ValueError) as error:
-            return ToolResult(f"the command could not be started: {error}", failed=True)
+            return ToolResult(f"the command could not be started: {_explain(error)}", failed=True)
         except LimitReached as error:
             return ToolResult(f"the command was not started: {error}", failed=True)
         output = self._shorten(clean_output(result.output)).rstrip()
         if result.timed_out:
             return _tell(output, f"[stopped after {timeout_s:g} s; its whole process group was ended]", failed=True)
-        return _tell(output, describe_end(result.code, bool(output)), failed=result.code != 0)
+        notes = [describe_end(result.code, bool(output)), self._name_tool(result), self._tell_left(result.left)]
+        return _tell(output, "\n".join(note for note in notes if note), failed=result.code != 0)
+
+    def _tell_left(self, left: bool) -> str:
+        return LEFT.format(INSTEAD if self._background else "") if left else ""
+
+    def _name_tool(self, result: CommandResult) -> str:
+        """What to say to a model that took a tool for a command."""
+        missing = _MISSING.search(result.output) if result.code == NOT_FOUND else None
+        if missing is None or missing[1] not in self._tools:
+            return ""
+        return f"[{missing[1]} is a tool and no command: call it]"
 
     async def _start(self, command: str) -> ToolResult:
         if self._background is None:
@@ -81,9 +101,16 @@ class Bash:
         output = show_output(job, self._shorten)
         if job.ended:
             self._background.drop(job)
-            return _tell(output, describe_end(job.code, bool(output)), failed=job.code != 0)
+            notes = [describe_end(job.code, bool(output)), self._tell_left(job.left)]
+            return _tell(output, "\n".join(note for note in notes if note), failed=job.code != 0)
         note = f'[runs in the background as {job.id}: output(id="{job.id}") reads on, kill(id="{job.id}") ends it]'
         return _tell(output, note, failed=False)
+
+
+def _explain(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.E2BIG:
+        return "it is too long: write its text into a file first, and let the command read that"
+    return str(error)
 
 
 def describe_end(code: int, said: bool) -> str:

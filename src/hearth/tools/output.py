@@ -49,5 +49,6 @@ class Output:
         note = f"{job.id} still runs"
         if ended:
             note = f"{job.id} has ended: " + (f"exit {job.code}" if job.code >= 0 else f"signal {-job.code}")
+            note += "; what it left running was ended with it" if job.left else ""
         text = f"{output}\n[{note}]" if output else f"[nothing new; {note}]"
         return ToolResult(text, for_person=text, failed=ended and job.code != 0)
