@@ -328,6 +328,18 @@ def test_what_a_command_in_the_background_changes_is_the_turns(played: Played) -
     assert undo(played.transcript, played.snapshots).done == ("a", "built")
 
 
+def test_a_folder_that_the_turn_moved_is_its_own(played: Played) -> None:
+    (played.root / "folder").mkdir()
+    write("folder/old", "older than the turn")(played.root)
+    pause()
+    shop = worked(played)
+    shop.call(lambda root: (root / "folder").rename(root / "moved"))
+    shop.person(write("mine", "mine"))
+    asyncio.run(shop.turns.end())
+    assert played.transcript.past.turns[-1].others == ("mine",)
+    assert undo(played.transcript, played.snapshots).done == ("folder", "folder/old", "moved", "moved/old")
+
+
 def test_an_undo_that_was_cut_off_leaves_what_is_somebody_elses(played: Played) -> None:
     shop = worked(played)
     shop.call(write("a", "turn"))

@@ -137,7 +137,7 @@ class TurnSnapshots:
         if self._snapshots is None or not spans or any(not start or not end for start, end in spans):
             return ()
         try:
-            return await asyncio.to_thread(self._snapshots.changed_outside, one, other, spans)
+            return await asyncio.to_thread(self._snapshots.changed_between, one, other, spans)
         except StateError:
             return ()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots.capture import Capture
-from hearth.workspace.snapshots.clock import Span, changed_outside, time_at
+from hearth.workspace.snapshots.clock import Span, changed_between, time_at
 from hearth.workspace.snapshots.difference import Change, Plan, compare, decide
 from hearth.workspace.snapshots.git import LostError, ObjectStore, unusable
 from hearth.workspace.snapshots.restore import Restoration, check_whole, wanted_by
@@ -91,12 +91,12 @@ class Snapshots:
         """What a change that happens now would be dated, 0 where the file system does not say."""
         return time_at(self.root)
 
-    def changed_outside(self, one: str, other: str, spans: Sequence[Span]) -> tuple[str, ...]:
-        """Of the files that differ between two snapshots, those that were last changed in none of these spans. Of what
-        is gone, and of folders, nobody knows."""
+    def changed_between(self, one: str, other: str, spans: Sequence[Span]) -> tuple[str, ...]:
+        """Of the files that differ between two snapshots, those that were last changed since the first of these spans,
+        and in none of them. Of what is gone, and of folders, nobody knows."""
         changes = self.diff(one, other)
         files = sorted(path for path, change in changes.items() if change.new and change.new.kind != "d")
-        return tuple(path for path in files if changed_outside(self.root / path, spans))
+        return tuple(path for path in files if changed_between(self.root / path, spans))
 
     def prepare(
         self,

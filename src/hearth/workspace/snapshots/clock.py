@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 Span = tuple[int, int]
@@ -29,10 +29,11 @@ def time_at(folder: Path) -> int:
         os.close(descriptor)
 
 
-def changed_outside(path: Path, spans: Iterable[Span]) -> bool:
-    """Whether what is there was last changed in none of these spans; False for what is gone."""
+def changed_between(path: Path, spans: Sequence[Span]) -> bool:
+    """Whether what is there was last changed after the first of these spans began, and in none of them. What is gone
+    was not, nor what is older: it came here with a folder that was moved, which leaves its own time as it is."""
     try:
         changed = path.lstat().st_ctime_ns
     except OSError:
         return False
-    return not any(start <= changed <= end for start, end in spans)
+    return changed >= spans[0][0] and not any(start <= changed <= end for start, end in spans)
