@@ -63,3 +63,8 @@ def test_no_pair_is_torn_and_only_old_results_change(messages: list[Message], mo
         else:
             assert after == before
     assert saved_weight(messages, chosen) >= 0
+
+
+def test_a_text_full_of_brackets_is_looked_through_at_once() -> None:
+    assert kept_name("[" * 200_000) == ""
+    assert kept_name("[" * 200_000 + "[9,000 characters; the whole is in output:7]") == "output:7"

@@ -1,5 +1,8 @@
 """The map of the project in the first message."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hearth.agent.opening import LARGEST_MAP, find_attachments, map_budget, strip_attachments, with_map, wrap
 
 MANY = [f"f{number}.py" for number in range(20)]
@@ -34,3 +37,20 @@ def test_attachments_are_told_from_words() -> None:
     assert [tag for tag, _ in find_attachments(text)] == ["map", "file"]
     assert strip_attachments(text) == "fix it"
     assert strip_attachments("plain <map> words") == "plain <map> words"
+
+
+@given(
+    st.lists(st.sampled_from(["<map>\n", '<file path="a">\n', "\n</map>", "</file>", "words\n", "<map ", "\n\n", ">"]))
+)
+def test_what_is_attached_and_the_rest_are_the_whole(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    attached = "".join(whole for _, whole in find_attachments(text))
+    rest = strip_attachments(text)
+    assert rest == text or len(rest) <= len(text) - len(attached)
+    assert all(whole.rstrip("\n").endswith(f"</{tag}>") for tag, whole in find_attachments(text))
+
+
+def test_tags_that_nothing_closes_take_no_time() -> None:
+    for opened in ("<map>\n", "<map ", "<file>\n\n</map>"):
+        text = opened * 60_000
+        assert len(strip_attachments(text)) >= len(text) - 100

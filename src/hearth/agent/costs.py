@@ -5,7 +5,6 @@ The total is what the engine counted; how it divides is estimated by the weight 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,11 +13,10 @@ from hearth.agent.frame import Frame
 from hearth.agent.head import read_head
 from hearth.agent.masking import PLACEHOLDER
 from hearth.agent.meter import IMAGE, MESSAGE, Meter, replay, weigh, weigh_tools
-from hearth.agent.opening import find_attachments, strip_attachments
+from hearth.agent.opening import find_attachments, find_told, strip_attachments, strip_told
 from hearth.agent.steps import calls_by_id
 from hearth.messages import Message
 
-_PARTS = re.compile(r"<(guide|skills)( [^\n>]*)?>\n.*?\n</\1>", re.DOTALL)
 ATTACHED = {"map": "map", "file": "files", "folder": "files"}
 """Under which name what is attached to a message is counted."""
 HEAD = {"message": "prompts", "file": "files", "files": "files"}
@@ -94,13 +92,13 @@ def _item(name: str, tokens: int, whole: int, speed: float) -> Item:
 
 
 def _weigh_parts(frame: Frame, messages: Sequence[Message]) -> dict[str, int]:
-    parts = {found[1]: 0 for found in _PARTS.finditer(frame.system)}
-    for found in _PARTS.finditer(frame.system):
-        parts[found[1]] += weigh(found[0])
+    parts = {"guide": 0, "skills": 0}
+    for tag, whole in find_told(frame.system):
+        parts[tag] += weigh(whole)
     weights = {
-        "system": weigh(_PARTS.sub("", frame.system)) + MESSAGE,
-        "guides": parts.get("guide", 0),
-        "skills": parts.get("skills", 0),
+        "system": weigh(strip_told(frame.system)) + MESSAGE,
+        "guides": parts["guide"],
+        "skills": parts["skills"],
         "tools": weigh_tools(frame.tools),
         "map": 0,
         "prompts": 0,

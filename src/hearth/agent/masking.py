@@ -21,7 +21,7 @@ PLACEHOLDER = "[left out: "
 LONGEST_VERDICT = 80
 Keep = Callable[[str], str]
 """Keeps a text and gives the name that the model can read it by, empty when it could not be kept."""
-_KEPT_NAME = re.compile(r"\[[^\n\]]*the whole is in (output:\d+)\]")
+_KEPT_NAME = re.compile(r"\[[^\n\[\]]*the whole is in (output:\d+)\]")
 
 
 def choose_masked(messages: Sequence[Message], most_weight: int) -> list[int]:

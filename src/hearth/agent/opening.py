@@ -20,7 +20,8 @@ SMALLEST_MAP = 160
 ASSUMED_WINDOW = 16_384
 Draw = Callable[[int, str], str]
 """Draws the map: tokens that it may have, the prompt that says what matters; an empty one when there is none."""
-_ATTACHED = re.compile(r"<(map|file|folder)( [^\n>]*)?>\n.*?\n</\1>\n*", re.DOTALL)
+_ATTACHED = re.compile(r"<(map|file|folder)(?: [^\n<>]*)?>\n")
+_TOLD = re.compile(r"<(guide|skills)(?: [^\n<>]*)?>\n")
 _TAG = re.compile(r"</?(?=(map|file|folder|guide|skills)\b)")
 
 
@@ -51,9 +52,46 @@ def wrap(tag: str, text: str, attributes: str = "") -> str:
 
 def find_attachments(text: str) -> list[tuple[str, str]]:
     """What is attached to a message: the tag, and the whole of it."""
-    return [(found[1], found[0]) for found in _ATTACHED.finditer(text)]
+    return [(tag, text[start:end]) for tag, start, end in _find(text, _ATTACHED)]
 
 
 def strip_attachments(text: str) -> str:
     """A message without what is attached to it."""
-    return _ATTACHED.sub("", text).strip("\n") or text
+    return _without(text, _ATTACHED).strip("\n") or text
+
+
+def find_told(system: str) -> list[tuple[str, str]]:
+    """The guides and skills in a system text: the tag, and the whole of it."""
+    return [(tag, system[start:end]) for tag, start, end in _find(system, _TOLD)]
+
+
+def strip_told(system: str) -> str:
+    """A system text without guides and skills."""
+    return _without(system, _TOLD)
+
+
+def _find(text: str, opening: re.Pattern[str]) -> list[tuple[str, int, int]]:
+    """The tag, start and end of each part. Looked for step by step: an expression for the whole of one takes a time
+    that grows with the square of a prompt full of tags that nothing closes."""
+    found: list[tuple[str, int, int]] = []
+    unclosed: set[str] = set()
+    place = 0
+    while begun := opening.search(text, place):
+        tag, place = begun[1], begun.end()
+        last = -1 if tag in unclosed else text.find(f"\n</{tag}>", place)
+        if last < 0:
+            unclosed.add(tag)
+            continue
+        place = last + len(f"\n</{tag}>")
+        while text.startswith("\n", place):
+            place += 1
+        found.append((tag, begun.start(), place))
+    return found
+
+
+def _without(text: str, opening: re.Pattern[str]) -> str:
+    kept, place = [], 0
+    for _, start, end in _find(text, opening):
+        kept.append(text[place:start])
+        place = end
+    return "".join([*kept, text[place:]])
