@@ -46,9 +46,10 @@ def play(transcript: Transcript, snapshots: Snapshots, root: Path, dice: random.
         transcript.begin_turn(f"turn {number}")
         await watch.before_call("read")
         if dice.random() < 0.9:
-            await watch.before_call("bash")
             for _ in range(dice.randrange(1, 7)):
+                await watch.before_call("bash")
                 change(root, dice)
+                watch.after_call("bash")
         await watch.end()
         transcript.add(Message("assistant", "done"))
         transcript.end_turn("completed", "")
