@@ -213,7 +213,7 @@ class Context:
         before, started = self.used, self._clock()
         self._barren = self._barren + 1 if self._floor and self._steps < NEW_STEPS else 0
         if self._barren >= MOST_BARREN:
-            raise self._too_much(f"the conversation was shortened {self._barren + 1} times in a row and is full again")
+            raise self._too_much(f"the conversation was shortened {self._barren} times in a row and is full again")
         self._emit(events.Progress("compaction", note="shortening the conversation"))
         summary = await self._ask_summary(limits)
         found = self._shrink(limits, before, summary)
