@@ -25,9 +25,9 @@ from hearth.agent.portions import Portions
 from hearth.agent.prompting import Prompting
 from hearth.agent.rewind import KeptTools, TurnSnapshots, finish, open_snapshots, tell_finished
 from hearth.agent.session import Session
-from hearth.agent.sessions import SUBAGENTS
 from hearth.agent.skills import find_skills, outside
 from hearth.agent.transcript import (
+    SUBAGENTS,
     Transcript,
     create_transcript,
     latest_session,

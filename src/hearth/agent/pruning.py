@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hearth.agent.sessions import session_files
-from hearth.agent.transcript import read_records
+from hearth.agent.transcript import read_records, session_files
 from hearth.errors import StateError, TranscriptError
 from hearth.workspace.snapshots import Snapshots, store_for
 

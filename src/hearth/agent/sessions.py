@@ -21,12 +21,14 @@ from hearth.agent.frame import Frame
 from hearth.agent.records import is_record
 from hearth.agent.replay import Replay
 from hearth.agent.transcript import (
+    SUBAGENTS,
     encode_line,
     find_session,
     lock_session,
     new_session_id,
     read_frame,
     read_records,
+    session_files,
     write_new,
 )
 from hearth.errors import StateError, TranscriptError, UsageError
@@ -34,8 +36,6 @@ from hearth.messages import Message
 
 LONGEST_TITLE = 60
 LONGEST_SNIPPET = 160
-SUBAGENTS = "tasks"
-"""The folder below that of the sessions with those of sub-agents, named after the one that they worked for."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MARKS = re.compile(r"^(?:[#>=-]+\s*|```\w*\s*)*")
 """What Markdown has in front of a heading, a point of a list, a quote, and code."""
@@ -222,12 +222,6 @@ def _link(path: Path, other: Path) -> None:
         other.hardlink_to(path)
     except OSError:
         shutil.copyfile(path, other)  # a file system without such links
-
-
-def session_files(folder: Path) -> list[Path]:
-    """The files of all sessions but those of sub-agents."""
-    # A point is in the names of sub-agents' sessions: they belong to the one before it.
-    return [path for path in folder.glob("*.jsonl") if "." not in path.stem and path.is_file()]
 
 
 def _outline(path: Path, data: bytes) -> Outline:

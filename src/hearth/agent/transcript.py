@@ -47,6 +47,8 @@ from hearth.messages import Message, ToolCall, Usage
 from hearth.tools.tool import ToolResult
 
 VERSION = 1
+SUBAGENTS = "tasks"
+"""The folder below that of the sessions with those of sub-agents, named after the one that they worked for."""
 UNKNOWN = "outcome unknown: hearth stopped while this ran; look before you run it again"
 NOT_RUN = "not run: hearth stopped before"
 NO_ANSWER = "[no answer: the turn was interrupted]"
@@ -246,8 +248,7 @@ def open_transcript(folder: Path, session: str) -> Transcript:
 
 def latest_session(folder: Path, directory: Path) -> str:
     """The id of the session last used in this project folder. Raises TranscriptError if there is none."""
-    files = [path for path in folder.glob("*.jsonl") if "." not in path.stem and path.is_file()]
-    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    for path in sorted(session_files(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             if json.loads(file.readline())["directory"] == str(directory):
                 return path.stem
@@ -309,6 +310,11 @@ def read_frame(records: list[dict[str, Any]], path: Path) -> Frame:
     if "/" in frame.session or "\0" in frame.session or frame.session in ("", ".", ".."):
         raise TranscriptError(f"{path} names a session that cannot be: {frame.session!r}", _elsewhere(path))
     return frame
+
+
+def session_files(folder: Path) -> list[Path]:
+    """The files of all sessions but those of sub-agents: these have a point in their names."""
+    return [path for path in folder.glob("*.jsonl") if "." not in path.stem and path.is_file()]
 
 
 def find_session(folder: Path, session: str) -> Path:
