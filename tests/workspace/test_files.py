@@ -279,3 +279,28 @@ def test_a_walk_goes_deeper_than_the_stack(tmp_path: Path) -> None:
 def test_the_largest_text_can_be_read(workspace: Workspace) -> None:
     (workspace.root / "large").write_bytes(b"x" * LARGEST_TEXT)
     assert len(workspace.read_text("large")) == LARGEST_TEXT
+
+
+def test_a_symlink_is_told_with_what_to_name_instead(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "real.md").write_text("x")
+    (tmp_path / "link.md").symlink_to("sub/real.md")
+    (tmp_path / "way").symlink_to("sub")
+    (tmp_path / "out").symlink_to("/etc/hosts")
+    (tmp_path / "round").symlink_to("round")
+    workspace = Workspace(tmp_path)
+    for name in ("link.md", "way/real.md"):
+        with pytest.raises(WorkspaceError, match=r"symlink · name sub/real\.md"):
+            workspace.read_bytes(name)
+        with pytest.raises(WorkspaceError, match=r"symlink · name sub/real\.md"):
+            workspace.write_text(name, "y")
+    with pytest.raises(WorkspaceError, match="leads outside the project"):
+        workspace.read_bytes("out")
+    with pytest.raises(WorkspaceError, match="symlink"):
+        workspace.read_bytes("round")
+
+
+def test_what_a_crash_left_is_no_file_of_the_project(tmp_path: Path) -> None:
+    (tmp_path / ".hearth-0123456789abcdef.tmp").write_text("x")
+    (tmp_path / ".hearth-notes.tmp").write_text("x")
+    assert list(Workspace(tmp_path).walk()) == [".hearth-notes.tmp"]

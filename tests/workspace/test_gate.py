@@ -1,5 +1,8 @@
 """What a change must not do unasked."""
 
+import ast
+import re
+
 import pytest
 
 from hearth.workspace import syntax
@@ -113,3 +116,28 @@ def test_of_a_large_text_the_part_that_changed_is_parsed() -> None:
     assert find_broken(syntax, "f.py", before, before[:middle] + "    a = 2" + before[middle + 9 :]) is None
     # An error elsewhere was there before.
     assert find_broken(syntax, "f.py", "def (:\n" + before, "def (:\n" + before.replace("a = 1", "a = 3")) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "before"),
+    [
+        ("f.md", '# Guide\n\nText.\n\n## Install, run and test\n\nText.\n\n## `x`, v1.2 "new"\n'),
+        ("f.css", ".a, .b > i {\n  color: red;\n}\n\n@media print {\n  p { a: b }\n}\n"),
+        ("f.py", "def f():\n    return 1\n\n\nclass A:\n    def g(self):\n        return 1\n"),
+        ("f.toml", "[a]\nx = 1\n\n[[b.c]]\ny = 1\n"),
+    ],
+)
+def test_what_a_refusal_says_to_add_lets_the_text_pass(path: str, before: str) -> None:
+    refused = check_whole(syntax, path, before, "\n", "")
+    assert refused
+    said = re.search(r"add drops: (.*) if they", refused.detail)
+    assert said
+    assert check_whole(syntax, path, before, "\n", ast.literal_eval(said[1])) is None
+    assert check_whole(syntax, path, before, "\n", said[1].strip("'")) is None
+
+
+def test_of_very_many_the_names_are_not_asked_for() -> None:
+    before = "".join(f"def f{number}():\n    return 1\n\n\n" for number in range(30))
+    refused = check_whole(syntax, "f.py", before, "x = 1\n", "")
+    assert refused
+    assert "remove the file with bash first" in refused.detail

@@ -371,7 +371,10 @@ LANGUAGES = [
     ("README.md", "markdown"),
     ("package.json", "json"),
     ("a.unknown", None),
-    ("Makefile", None),
+    ("Makefile", "make"),
+    ("rules.mk", "make"),
+    ("notes.ipynb", "json"),
+    ("Dockerfile", None),
     ("", None),
     (".", None),
 ]

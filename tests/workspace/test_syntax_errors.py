@@ -37,6 +37,13 @@ RIGHT = [
     ("a.unknown", "((("),
     ("a.kt", "class A {\n    companion object {\n        const val X = 1\n    }\n}\n"),
     ("a.lua", "local function f(a) return a end\n"),
+    (
+        "Makefile",
+        "A = 1\nB := \\\n    x \\\n    y\nifeq ($(A),1)\n    C = 2\nendif\nall: a b\n\ttouch all\n    D = 3\n",
+    ),
+    ("Makefile", "define RUN\n    echo x\nendef\nall:\n\t$(RUN)\n\n# words\n    # more\n%.o: %.c ; cc -c $<\n"),
+    ("Makefile", ".RECIPEPREFIX = >\nall:\n> echo\n    x\n"),
+    ("a.ipynb", '{"cells": []}'),
     ("a.py", ""),
 ]
 
@@ -47,6 +54,9 @@ def test_what_is_right_has_no_errors(path: str, text: str) -> None:
 
 
 WRONG = [
+    ("Makefile", "all:\n    echo x\n", 2, 1, "a recipe begins with a tab, not with blanks"),
+    ("a.mk", "all: b\n\ttouch b\n    pytest --cov=src\n", 3, 1, "a recipe begins with a tab, not with blanks"),
+    ("a.ipynb", '{"cells": [}', 1, 12, "Expecting value"),
     ("a.py", "def f():\nreturn 1\n", 2, 1, "expected an indented block after function definition on line 1"),
     ("a.py", "x = (1,\ny = 2\n", 1, 5, "'(' was never closed"),
     ("a.py", "return 1\n", 1, 1, "'return' outside function"),

@@ -53,6 +53,10 @@ class ApplyPatch:
             return tell_refusal(Refused(str(error), "file"), _paths(operations), "patched")
         changed = [draft for draft in drafts.values() if draft.before or draft.text is not None]
         refused = self._editor.save(changed)
+        if refused and refused.kind == "drops":
+            refused = Refused(
+                refused.reason, "drops", "next: change the file with *** Update File, or delete it alone first"
+            )
         return tell_refusal(refused, _paths(operations), "patched") if refused else tell_change(changed)
 
     def _prepare(self, operation: Operation, drafts: dict[str, Draft]) -> Refused | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+
+_TEMPORARY = re.compile(r"\.hearth-[0-9a-f]{16}(?:\.undo)?\.tmp")
 
 Rename = Callable[..., None]
 """``os.replace``, or what stands for it."""
@@ -120,6 +123,11 @@ def exchange_all(exchanges: Sequence[Exchange], rename: Rename = os.replace) -> 
     finally:
         for exchange in exchanges:
             exchange.clean()
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that a crash left behind: no file of the project."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def _temporary_name() -> str:

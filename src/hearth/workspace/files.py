@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hearth.errors import WorkspaceError
-from hearth.workspace.atomic import Exchange, Rename, exchange_all
+from hearth.workspace.atomic import Exchange, Rename, exchange_all, is_temporary
 from hearth.workspace.encoding import Document, decode, digest_of
 
 LARGEST_TEXT = 8 * 1024 * 1024
@@ -222,7 +222,7 @@ class Workspace:
         return [
             (prefix + entry_name, is_folder)
             for entry_name, is_folder, is_file in reversed(found)
-            if is_file or (is_folder and entry_name not in SKIPPED_FOLDERS)
+            if (is_file and not is_temporary(entry_name)) or (is_folder and entry_name not in SKIPPED_FOLDERS)
         ]
 
     @contextmanager

@@ -14,6 +14,8 @@ LARGEST_PARSED = 250_000
 """Characters of the largest text that is parsed whole, some 7,000 lines (``make bench-edits``). Of a larger one it is
 what lies between the unindented lines around the change."""
 MOST_NAMED = 8
+MOST_DROPPED = 20
+"""Definitions that ``drops`` can be asked to name."""
 UNNAMED = frozenset({"variable", "key"})
 """Kinds of definitions that a new text may leave out without saying so: they come and go with its lines."""
 LEAST_KEPT = 0.6
@@ -252,16 +254,22 @@ def check_left_out(syntax: Syntax | None, path: str, changed: str, before: str, 
     return Refused(f"the line {lazy!r} stands for text that you left out: write all lines", "lazy", detail)
 
 
+def _allows(drops: str, name: str) -> bool:
+    """Whether a name is one of those that may go; it may have commas in it itself."""
+    return bool(re.search(rf"(?:^|,)[\s'\"`#]*{re.escape(name.lstrip('# '))}[\s'\"`]*(?:,|$)", drops))
+
+
 def check_whole(syntax: Syntax | None, path: str, before: str, after: str, drops: str) -> Refused | None:
     """Whether a whole new text leaves out what nobody asked to leave out; ``drops`` names what it may."""
     if refused := check_left_out(syntax, path, after, before, after):
         return refused
-    allowed = {name.strip().lstrip("# ") for name in drops.split(",")}
     gone = find_dropped(syntax, path, before, after) if syntax else ()
-    left = [name for name in gone if name.lstrip("# ") not in allowed and name.split(".")[-1] not in allowed]
+    left = [name for name in gone if not _allows(drops, name) and not _allows(drops, name.split(".")[-1])]
     if left:
         names = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else "")
         advice = f"keep them, use edit for a part of the file, or add drops: {', '.join(left)!r} if they are to go"
+        if len(left) > MOST_DROPPED:
+            advice = "keep them, or use edit for a part of the file; if all are to go remove the file with bash first"
         return Refused(f"the new text leaves out {names}", "drops", advice)
     lines, fewer = count_lines(before), count_lines(after)
     if not gone and not drops and lines >= LEAST_SHRUNK and fewer * 2 < lines:
