@@ -12,7 +12,7 @@ import pytest
 
 from hearth.cli.demo import write_project
 
-TYPES = {"session", "progress", "text", "reasoning", "tool_call", "tool_result", "usage", "error", "result"}
+TYPES = {"session", "progress", "text", "reasoning", "tool_call", "output", "tool_result", "usage", "error", "result"}
 
 
 @pytest.fixture
