@@ -68,7 +68,7 @@ SESSIONS = (
     "never rewritten",
 )
 REWRITES = (
-    *("model", "window", "request", "rewrite", "before", "after", "question read", "prompt", "could", "reused"),
+    *("model", "window", "rewrite", "times", "before", "after", "question read", "prompt", "could", "reused"),
     *("told, s", "took, s"),
 )
 HEAD = """\
@@ -77,7 +77,9 @@ HEAD = """\
 Made by `make bench-context`: {steps} scripted steps, a session closed and gone on with, a daemon ended and started anew
 on the way. The prompts are read by the real engine (random weights, a learned vocabulary). *Could* is the longest
 beginning that a prompt shares with an earlier one of the session; *again* is what was read although it had been read
-before; *never rewritten* is the share of an agent that would not have to shorten anything.
+before; *never rewritten* is what was reused beside what an agent in a window without end would have reused.
+Below are the means of each kind of rewrite: the tokens that hearth told, those that the question for a summary made the
+engine read (the last result is in them), the next prompt, and the seconds to read it as told and as they were.
 
 """
 
@@ -263,25 +265,23 @@ def _sum_up(found: Found) -> list[str]:
     return [*map(str, texts), f"{reused / could:.1%}", f"{computed:,}", f"{reused / never:.1%}"]
 
 
+def _cells(found: Found, rewrite: Rewrite) -> list[float]:
+    """What one rewrite came to, in the order of REWRITES."""
+    read, shared = found.reads[rewrite.at]
+    before = found.reads[rewrite.at - 1][0] if rewrite.at else None
+    asked = before.prompt - before.reused if before and is_question(before) else 0
+    told = rewrite.told
+    return [told.before, told.after, asked, read.prompt, shared, read.reused, told.read_s, read.seconds]
+
+
 def _tell_rewrites(found: Found) -> list[str]:
-    """The rows of the second table."""
+    """The rows of the second table: the mean of each kind of rewrite."""
     rows = []
-    for rewrite in found.rewrites:
-        told, (read, shared) = rewrite.told, found.reads[rewrite.at]
-        asked = ""
-        if rewrite.at and is_question(found.reads[rewrite.at - 1][0]):
-            asked = f"{found.reads[rewrite.at - 1][0].prompt - found.reads[rewrite.at - 1][0].reused:,}"
-        cells = [
-            found.kind,
-            f"{found.window:,}",
-            rewrite.at + 1,
-            told.kind,
-            f"{told.before:,}",
-            f"{told.after:,}",
-            asked,
-        ]
-        cells += [f"{read.prompt:,}", f"{shared:,}", f"{read.reused:,}", f"{told.read_s:.1f}", f"{read.seconds:.1f}"]
-        rows.append(" | ".join(map(str, cells)))
+    for kind in dict.fromkeys(rewrite.told.kind for rewrite in found.rewrites):
+        cells = [_cells(found, rewrite) for rewrite in found.rewrites if rewrite.told.kind == kind]
+        means = [sum(column) / len(cells) for column in zip(*cells, strict=True)]
+        shown = [*(f"{mean:,.0f}" for mean in means[:-2]), *(f"{mean:.2f}" for mean in means[-2:])]
+        rows.append(" | ".join([found.kind, f"{found.window:,}", kind, str(len(cells)), *shown]))
     return [f"| {row} |" for row in rows]
 
 
