@@ -122,6 +122,11 @@ def describe_end(code: int, said: bool) -> str:
     return "" if said else "[no output]"
 
 
+def name_status(code: int) -> str:
+    """An exit status in two words."""
+    return f"exit {code}" if code >= 0 else f"signal {-code}"
+
+
 def show_output(job: Job, shorten: Callable[[str], str]) -> str:
     """What a command in the background has said since the last look, as a model is shown it."""
     return shorten(clean_output(job.take())).rstrip()

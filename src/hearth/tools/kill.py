@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from hearth.sandbox.background import Background
-from hearth.tools.bash import find_job, show_output
+from hearth.tools.bash import find_job, name_status, show_output
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import keep_ends
 
@@ -42,7 +42,7 @@ class Kill:
         before = job.ended
         await job.end()
         output = show_output(job, self._shorten)
-        how = f"exit {job.code}" if job.code >= 0 else f"signal {-job.code}"
+        how = name_status(job.code)
         note = f"[{job.id} had ended before: {how}]" if before else f"[{job.id} is ended: {how}]"
         text = f"{output}\n{note}" if output else note
         return ToolResult(text, for_person=text)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from hearth.sandbox.background import Background
-from hearth.tools.bash import find_job, show_output
+from hearth.tools.bash import find_job, name_status, show_output
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import keep_ends
 
@@ -48,7 +48,7 @@ class Output:
         output = show_output(job, self._shorten)
         note = f"{job.id} still runs"
         if ended:
-            note = f"{job.id} has ended: " + (f"exit {job.code}" if job.code >= 0 else f"signal {-job.code}")
+            note = f"{job.id} has ended: {name_status(job.code)}"
             note += "; what it left running was ended with it" if job.left else ""
         text = f"{output}\n[{note}]" if output else f"[nothing new; {note}]"
         return ToolResult(text, for_person=text, failed=ended and job.code != 0)

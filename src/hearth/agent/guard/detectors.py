@@ -34,7 +34,7 @@ BOUNDS: dict[Kind, Bound] = {
     # The same call with the same result, one after the other, successful ones too. Known fixes of peers: three times
     # warn, five times stop (agents 3.11); OpenHands acts at four.
     "repeat": Bound(3, 5),
-    # Rounds of A-B-A-B, also of three or four calls. OpenHands acts at six events, which are three rounds of two.
+    # Rounds of A-B-A-B, also of up to six calls. OpenHands acts at six events, which are three rounds of two.
     "cycle": Bound(2, 3),
     # The same call, or the same tool on the same file, failing with nothing changed between. OpenHands: three.
     "error": Bound(3, 5),
@@ -61,7 +61,7 @@ PATIENCE = 3
 NEVER = 1_000_000
 SHARE_OF_NEW = 2 / 3
 """Of looks: who sees something new in so many of them is getting on."""
-LONGEST_CYCLE = 4
+LONGEST_CYCLE = 6
 SAME_TEXTS = 3
 """Texts in a row, the same or nearly, that make a monologue (OpenHands)."""
 SAME_SHARE = 0.85
@@ -113,7 +113,7 @@ def find_repeat(acts: Sequence[Act]) -> Finding | None:
 
 
 def find_cycle(acts: Sequence[Act]) -> Finding | None:
-    """Two to four calls in turn, each with the result that it had in the round before; ``count`` is in rounds."""
+    """Two to six calls in turn, each with the result that it had in the round before; ``count`` is in rounds."""
     for period in range(2, LONGEST_CYCLE + 1):
         round_ = [act.outcome for act in acts[-period:]]
         if len(set(round_)) < 2:

@@ -17,12 +17,7 @@ MOST_PAIRS = 250_000
 def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
     """The change as ``-`` and ``+`` lines under ``line N`` headings, at most ``limit`` lines."""
     shown: list[str] = []
-    head = tail = 0
-    if count_lines(old) + count_lines(new) > MOST_COMPARED:
-        # Of a file that would take too long only what lies between the first and the last change counts.
-        head, tail = find_difference(old, new)
-    above = old.count("\n", 0, head)
-    before, after = split_lines(old[head : len(old) - tail]), split_lines(new[head : len(new) - tail])
+    above, before, after = _find_differing(old, new)
     for group in _group_changes(before, after, context):
         shown.append(f"line {group[0][3] + above + 1}:")
         for tag, low, high, new_low, new_high in group:
@@ -36,28 +31,22 @@ def show_change(old: str, new: str, context: int = 0, limit: int = 40) -> str:
     return "\n".join(shown)
 
 
+def _find_differing(old: str, new: str) -> tuple[int, list[str], list[str]]:
+    """The lines of both, and how many alike are left out above them: of a text that would take too long to compare
+    only what lies between the first and the last change counts."""
+    if count_lines(old) + count_lines(new) <= MOST_COMPARED:
+        before, after = split_lines(old), split_lines(new)
+        if _comparable(before, after):
+            return 0, before, after
+    head, tail = find_difference(old, new)
+    above = old.count("\n", 0, head)
+    return above, split_lines(old[head : len(old) - tail]), split_lines(new[head : len(new) - tail])
+
+
 def _group_changes(before: list[str], after: list[str], context: int) -> Iterable[list[tuple[str, int, int, int, int]]]:
     if _comparable(before, after):
-        yield from difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context)
-        return
-    # Of a file that would take too long only what lies between the first and the last change counts.
-    start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
-        start += 1
-    end = 0
-    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
-        end += 1
-    old, new = before[start : len(before) - end], after[start : len(after) - end]
-    if not old and not new:
-        return
-    if not _comparable(old, new):
-        yield [("replace", start, start + len(old), start, start + len(new))]
-        return
-    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(context):
-        yield [
-            (tag, low + start, high + start, new_low + start, new_high + start)
-            for tag, low, high, new_low, new_high in group
-        ]
+        return difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(context)
+    return [[("replace", 0, len(before), 0, len(after))]]
 
 
 def _comparable(before: list[str], after: list[str]) -> bool:

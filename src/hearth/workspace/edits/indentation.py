@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hearth.workspace.edits.lines import BLANKS
+
+_HEREDOC = re.compile(r"(?<!<)<<[-~]?\s*(['\"]?)(\w+)\1")
+_LONG_QUOTES = ('"""', "'''", "`")
 
 UNITS = (2, 3, 4, 8)
 """Blanks that one tab may stand for."""
@@ -47,7 +52,11 @@ class Shift:
             return new
         if indentation(first) != self.old:
             return None
-        moved = [self.move_line(line) if line.strip(BLANKS) else line for line in lines]
+        fixed = find_fixed(lines)
+        moved = [
+            self.move_line(line) if line.strip(BLANKS) and index not in fixed else line
+            for index, line in enumerate(lines)
+        ]
         return None if None in moved else "\n".join(line for line in moved if line is not None)
 
     def move_line(self, line: str) -> str | None:
@@ -64,6 +73,39 @@ class Shift:
 def indentation(line: str) -> str:
     """The blanks and tabs that a line begins with."""
     return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def find_fixed(lines: Sequence[str]) -> frozenset[int]:
+    """The indexes of lines that keep their place whatever is done to those around them: the text of a here-document,
+    and that of a string over several lines which stands further left than the line that opens it."""
+    fixed = set[int]()
+    index = 0
+    while index < len(lines):
+        line, index = lines[index], index + 1
+        end = _find_heredoc_end(lines, index, line)
+        if end:
+            fixed.update(range(index, end))
+        elif quote := _opened_quote(line):
+            end = next((at + 1 for at in range(index, len(lines)) if _opened_quote(lines[at], quote)), 0)
+            inner = [one for one in lines[index:end] if one.strip(BLANKS)]
+            if any(len(indentation(one)) < len(indentation(line)) for one in inner):
+                fixed.update(range(index, end))
+        index = max(index, end)
+    return frozenset(fixed)
+
+
+def _find_heredoc_end(lines: Sequence[str], index: int, line: str) -> int:
+    """The index beyond the here-document that a line opens, 0 if it opens none."""
+    words = [found[2] for found in _HEREDOC.finditer(line)]
+    return next((at + 1 for at in range(index, len(lines)) if words and lines[at].strip(BLANKS) == words[-1]), 0)
+
+
+def _opened_quote(line: str, quote: str = "") -> str:
+    """The sign of a string over several lines that a line opens, or closes where it is given; else empty."""
+    for sign in (quote,) if quote else _LONG_QUOTES:
+        if line.count(sign) % 2:
+            return sign
+    return ""
 
 
 def find_shift(old: list[str], file: list[str]) -> Shift | None:

@@ -11,6 +11,7 @@ from hearth.workspace.edits.outcome import Edited, Refused, Splice, splice_text
 
 MOST_PLACES = 10
 LONGEST_PLACE = 80
+LONGEST_BELOW = 1_000
 LEAST_DONE = 4
 """Characters of a new text whose presence may say that the edit was made before: fewer are anywhere."""
 
@@ -28,11 +29,6 @@ def replace_text(
     if old == new:
         return Refused("old and new are the same", "same")
     found = climb(text, old, new)
-    notes = []
-    if found and _takes_lines(text, old, new, found):
-        new += "\n"
-        notes.append("new has no line end where old has one: it was kept")
-        found = climb(text, old, new)
     if not found:
         if place := find_done(text, old, new):
             where_now = f"new is at lines {place[0]}-{place[1]}"
@@ -43,9 +39,13 @@ def replace_text(
     if len(found.splices) > 1 and not every and not found.together:
         return _refuse_several(text, found, where)
     splices = _apart(found.splices)
+    if _joins_lines(text, old, new, splices):
+        reason = "old ends with a line end and new does not, so two lines would be joined"
+        return Refused(reason, "bad", "next: the same with a line end at the end of new too, or of neither")
     if found.rung == "exact" and (ragged := _find_ragged(text, old, new, splices)):
         return ragged
-    notes += [found.note] if found.note else []
+    notes = [found.note] if found.note else []
+    notes += _find_doubled(text, old, splices)
     edited = splice_text(text, splices, found.rung, "; ".join(notes))
     if edited.text == text:
         return Refused("old and new are the same", "same")
@@ -69,16 +69,52 @@ def find_done(text: str, old: str, new: str) -> tuple[int, int] | None:
     return None
 
 
-def _takes_lines(text: str, old: str, new: str, found: Found) -> bool:
+def _joins_lines(text: str, old: str, new: str, splices: list[Splice]) -> bool:
     """Whether old are whole lines and new only lacks the end of its last one. Who wants to join two lines says so by
     an old that begins within a line, has both of them, or ends with a backslash."""
     if not old.endswith("\n") or not old.strip() or not new or new.endswith("\n"):
         return False
     if old.rstrip().endswith("\\") or to_lf(old) == f"{to_lf(new)}\n":  # there nothing else can be meant
         return False
-    return all(not _head_of(text, splice.start).strip(" \t") for splice in found.splices) and any(
-        splice.end < len(text) for splice in found.splices
-    )
+    return any(not _head_of(text, one.start).strip(" \t") and one.end < len(text) for one in splices)
+
+
+def _find_doubled(text: str, old: str, splices: list[Splice]) -> list[str]:
+    """What to say where new brings a line along that stands beside old already: models write a little too much."""
+    wanted = split_lines(old)
+    for splice in splices[:MOST_PLACES]:
+        put = split_lines(splice.put)
+        above, below = _line_above(text, splice.start), _line_below(text, splice.end)
+        for which, mine, there, old_line in (
+            ("first", put[:1], above, wanted[0]),
+            ("last", put[-1:], below, wanted[-1]),
+        ):
+            line = mine[0].strip() if len(put) > 1 else ""
+            if _says_much(line) and line == there.strip() != old_line.strip():
+                return [f"the {which} line of new is there twice now: {line[:LONGEST_PLACE]}"]
+    return []
+
+
+def _line_above(text: str, place: int) -> str:
+    """The line above the one that begins at a place or just before it; empty if there is none."""
+    low = text.rfind("\n", 0, place) + 1
+    if not low or text[low:place].strip():
+        return ""
+    return text[text.rfind("\n", 0, low - 1) + 1 : low - 1]
+
+
+def _line_below(text: str, place: int) -> str:
+    """The line below the one that ends at a place or just after it; empty if there is none."""
+    if text[place - 1 : place] != "\n":
+        high = text.find("\n", place)
+        if high < 0 or text[place:high].strip():
+            return ""
+        place = high + 1
+    return text[place : place + LONGEST_BELOW].partition("\n")[0]
+
+
+def _says_much(line: str) -> bool:
+    return sum(character.isalnum() for character in line) >= LEAST_DONE
 
 
 def _head_of(text: str, place: int) -> str:

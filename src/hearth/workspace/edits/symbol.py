@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hearth.workspace.edits.gate import Defined, Syntax
-from hearth.workspace.edits.indentation import indentation
+from hearth.workspace.edits.indentation import find_fixed, indentation
 from hearth.workspace.edits.lines import find_starts, split_lines, strip_shown
 from hearth.workspace.edits.outcome import Edited, Refused, splice_text
 from hearth.workspace.edits.span import splice_lines
@@ -56,7 +56,11 @@ def _put(text: str, one: Defined, lines: Sequence[str], new: str) -> Edited | Re
             return Refused(
                 f"new begins with other blanks than {one.qualified} has: begin it at the left edge, or as the file does"
             )
-        moved = "\n".join(there + line if line.strip() else line for line in new.split("\n"))
+        given_lines = new.split("\n")
+        fixed = find_fixed(given_lines)
+        moved = "\n".join(
+            there + line if line.strip() and index not in fixed else line for index, line in enumerate(given_lines)
+        )
     if not re.search(rf"(?<!\w){re.escape(one.name)}(?!\w)", new):
         return Refused(f"new does not define {one.name}: give the whole new definition, or use edit")
     note = ""
