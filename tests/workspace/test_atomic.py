@@ -4,12 +4,14 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hearth.errors import WorkspaceError
+from hearth.workspace.atomic import KEPT_S, sweep
 from hearth.workspace.encoding import digest_of
 from hearth.workspace.files import ANY, ChangedMeanwhileError, FileWrite, Workspace
 
@@ -112,3 +114,18 @@ def test_modes_are_kept_and_a_moved_file_takes_its_own_along(tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o750
     assert stat.S_IMODE((tmp_path / "moved").stat().st_mode) == 0o640
     assert not (tmp_path / "c").exists()
+
+
+def test_what_a_crash_left_is_swept_away_a_day_later(tmp_path: Path) -> None:
+    left, mine = tmp_path / ".hearth-0123456789abcdef.tmp", tmp_path / ".hearth-notes.tmp"
+    left.write_text("x")
+    mine.write_text("x")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        sweep(folder, time.time())
+        assert left.exists()
+        sweep(folder, time.time() + KEPT_S + 60)
+        assert not left.exists()
+    finally:
+        os.close(folder)
+    assert mine.exists()

@@ -1,7 +1,7 @@
 """Several files replaced together: all are written and synced before the first is renamed.
 
 A failure in the middle puts back what was renamed. A crash leaves each file whole, old or new; what it may leave beside
-them is named ``.hearth-*.tmp``.
+them is named ``.hearth-*.tmp``, and is swept away a day later.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+KEPT_S = 24 * 3600
+"""Seconds that what a crash left stays: it may be the old text of a file, and somebody may want it."""
 _TEMPORARY = re.compile(r"\.hearth-[0-9a-f]{16}(?:\.undo)?\.tmp")
 
 Rename = Callable[..., None]
@@ -128,6 +130,14 @@ def exchange_all(exchanges: Sequence[Exchange], rename: Rename = os.replace) -> 
 def is_temporary(name: str) -> bool:
     """Whether a file is one that a crash left behind: no file of the project."""
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(folder: int, now: float) -> None:
+    """Remove from a folder (a descriptor) what a crash left there more than KEPT_S before ``now``."""
+    with suppress(OSError):
+        for name in filter(is_temporary, os.listdir(folder)):
+            if os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime < now - KEPT_S:
+                os.unlink(name, dir_fd=folder)
 
 
 def _temporary_name() -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hearth.errors import WorkspaceError
-from hearth.workspace.atomic import Exchange, Rename, exchange_all, is_temporary
+from hearth.workspace.atomic import Exchange, Rename, exchange_all, is_temporary, sweep
 from hearth.workspace.encoding import Document, decode, digest_of
 
 LARGEST_TEXT = 8 * 1024 * 1024
@@ -62,6 +63,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._given = root.absolute()
+        self._swept: set[str] = set()
 
     def relative(self, path: str) -> str:
         """The path as we name it: relative, normalised. Raises WorkspaceError if it leaves the root."""
@@ -173,6 +175,9 @@ class Workspace:
                 name = self.relative(write.path)
                 stack.enter_context(self._explained(name))
                 folder, leaf = stack.enter_context(self._parent(name, create=write.data is not None))
+                if (above := name.rpartition("/")[0]) not in self._swept:
+                    self._swept.add(above)
+                    sweep(folder, time.time())
                 before = _find_regular(folder, leaf, name)
                 if write.expected != ANY:
                     self._check_unchanged(name, before, write.expected)
