@@ -130,7 +130,7 @@ def test_a_file_that_somebody_edited_is_read_or_refused(
             for key in path:
                 owner = owner[key]
             if kind == "set":
-                owner[last] = atom
+                owner[last] = copy.deepcopy(atom)
             else:
                 del owner[last]
     (folder / "s.jsonl").write_bytes(b"".join(encode_line(record) for record in records))
