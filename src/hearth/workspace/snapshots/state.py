@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hearth.workspace.snapshots.tree import Item, Kind, join, split
+from hearth.workspace.snapshots.tree import Item, Kind, split
 
 VERSION = 1
 RACY_NS = 2_000_000_000
@@ -150,15 +150,3 @@ def _unpack(folders: list[_Kept]) -> Iterator[tuple[str, Folder]]:
         }
         inner = [os.fsdecode(name) for name in kept.folders]
         yield os.fsdecode(kept.path), Folder(kept.mode, files, inner, kept.tree.hex())
-
-
-def paths_below(state: State, path: str) -> Iterator[str]:
-    """All files, links and folders below a folder."""
-    waiting = [path]
-    while waiting:
-        current = waiting.pop()
-        folder = state.folders[current]
-        yield from (join(current, name) for name in folder.files)
-        inner = [join(current, name) for name in folder.folders]
-        yield from inner
-        waiting += inner
