@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hearth.runtime.kv.chain import LONGEST_PIECE, Chain, read_chain, split_raw
@@ -31,7 +31,8 @@ def test_the_pieces_are_the_prompt(prompt: str) -> None:
 
 @given(MARKED, MARKED)
 def test_a_prompt_that_grew_has_the_links_that_it_had(first: str, more: str) -> None:
-    # What was one piece alone had a link for itself, and so had one that ended exactly where another began.
+    # What is one piece alone has a link for itself, though it is still open.
+    assume(len(split_raw(first + "<|start|>assistant")) > 1)
     before, after = chain(first + "<|start|>assistant"), chain(first + "<|start|>assistant" + more)
     assert after.keys[: len(before.keys)] == before.keys
     assert after.base == before.base or before.base == len(before.keys)
