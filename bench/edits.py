@@ -17,11 +17,11 @@ from bench.table import Row, markdown, show
 
 from hearth.tools.edit import Edit, EditParams
 from hearth.tools.tool import ToolResult
-from hearth.workspace import syntax
 from hearth.workspace.editor import Editor
 from hearth.workspace.edits import Refused, replace_text
 from hearth.workspace.files import Workspace
 from hearth.workspace.sight import Sight
+from hearth.workspace.syntax.reader import SyntaxReader
 
 ROUNDS = 15
 MOST_MS = 100.0
@@ -47,6 +47,7 @@ async def measure(folder: Path, text: str, params: Callable[[int], EditParams], 
     """Milliseconds of one edit, the median; ``wanted`` says whether it applies."""
     file = folder / "f.py"
     taken = []
+    syntax = SyntaxReader()
     for number in range(ROUNDS):
         file.write_text(text)
         tool = Edit(Editor(Workspace(folder), Sight(), syntax))

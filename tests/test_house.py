@@ -55,6 +55,7 @@ PLACES = {
         "sandbox/*",
         "weights/hardware/system_text.py",
         "workspace/snapshots/git.py",
+        "workspace/syntax/reader.py",
     ),
 }
 """Where a library may be imported at all. A library that is not listed may be imported everywhere."""

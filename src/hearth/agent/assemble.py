@@ -244,7 +244,7 @@ async def _assemble(
         guarded(Portions(KeptTools(toolbox, turns), context.portion)),
         transcript,
         context,
-        _prompt(paths, settings, minds, frame, equipment.workspace, errands),
+        _prompt(paths, settings, minds, frame, equipment, errands),
         watch,
         channel=channel,
         outlet=commands.outlet,
@@ -272,12 +272,12 @@ def _equip(paths: Paths, settings: Settings, transcript: Transcript, commands: C
 
 
 def _prompt(
-    paths: Paths, settings: Settings, minds: Minds, frame: Frame, workspace: Workspace, errands: Errands
+    paths: Paths, settings: Settings, minds: Minds, frame: Frame, equipment: Equipment, errands: Errands
 ) -> Prompting:
     if frame.profile == PILOT.name:
-        return Prompting(workspace)
-    project = RepoMap(workspace, paths.cache / "repomap")
+        return Prompting(equipment.workspace)
+    project = RepoMap(equipment.workspace, paths.cache / "repomap", outline=equipment.syntax.outline)
     explore = errands.run if settings.agent.explore else None
     # A raw prompt is text alone.
     sees = minds.sees(frame.model) and frame.manner.dialect != "harmony"
-    return Prompting(workspace, project.draw, explore, rank=project.rank_files, sees=sees)
+    return Prompting(equipment.workspace, project.draw, explore, rank=project.rank_files, sees=sees)

@@ -31,10 +31,10 @@ from hearth.tools.todo import Todo, find_items
 from hearth.tools.tool import Tool
 from hearth.tools.toolbox import Toolbox
 from hearth.tools.write import Write
-from hearth.workspace import syntax
 from hearth.workspace.editor import Editor
 from hearth.workspace.files import Workspace
 from hearth.workspace.sight import Sight
+from hearth.workspace.syntax.reader import SyntaxReader
 
 SUBAGENT_TOOLS: Mapping[Kind, tuple[str, ...]] = {
     "explore": ("read", "grep", "glob"),
@@ -67,6 +67,7 @@ class Equipment:
         ``telling`` is how ``edit`` tells what it did: tersely to the pilot, which was trained on those words."""
         self.workspace = Workspace(directory)
         self.outputs = outputs or Outputs()
+        self.syntax = SyntaxReader()
         self.todo = Todo(find_items(said))
         self._shell = shell
         self._bash_timeout_s = bash_timeout_s
@@ -93,7 +94,7 @@ class Equipment:
 
     def _make_tools(self, names: Sequence[str], background: Background | None) -> list[Tool[Any]]:
         cut, sight = self.outputs.cut, Sight()
-        editor = Editor(self.workspace, sight, syntax)
+        editor = Editor(self.workspace, sight, self.syntax)
         margin: Margin = "anchors" if "hashline" in names else "numbers" if "replace_lines" in names else "none"
         running: list[Tool[Any]] = [Output(background, cut), Kill(background, cut)] if background else []
         return [

@@ -93,7 +93,7 @@ class Defined(Protocol):
 
 
 class Syntax(Protocol):
-    """What is known of languages: ``hearth.workspace.syntax`` is one. A text that it cannot read has no errors."""
+    """What is known of languages, as a ``SyntaxReader`` tells it. A text that it cannot read has no errors."""
 
     def language_of(self, path: str, /) -> str | None:
         """The language of a file, by its name."""

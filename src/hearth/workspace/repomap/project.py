@@ -22,8 +22,9 @@ from hearth.workspace.repomap.clues import (
 from hearth.workspace.repomap.drawing import CHARACTERS_A_TOKEN, draw_map
 from hearth.workspace.repomap.ranking import rank
 from hearth.workspace.repomap.sketch import LARGEST_FILE
-from hearth.workspace.repomap.survey import Survey, survey
+from hearth.workspace.repomap.survey import Read, Survey, survey
 from hearth.workspace.repomap.wanted import Wanted, find_named, read_prompt
+from hearth.workspace.syntax import outline
 
 DEADLINE_S = 5.0
 """Seconds that a look at a project may take; `make bench-repomap` says what it takes."""
@@ -35,14 +36,20 @@ _MOST_SEARCHED = 3_000
 class RepoMap:
     """The map of a project. The same tree and prompt give the same bytes, unless a deadline ends the look.
 
-    ``cache`` is a folder outside the project where what was read is kept; None keeps nothing.
+    ``cache`` is a folder outside the project where what was read is kept; None keeps nothing. ``outline`` reads a file:
+    in this process, unless it is that of a ``SyntaxReader``.
     """
 
     def __init__(
-        self, workspace: Workspace, cache: Path | None = None, characters_a_token: float = CHARACTERS_A_TOKEN
+        self,
+        workspace: Workspace,
+        cache: Path | None = None,
+        characters_a_token: float = CHARACTERS_A_TOKEN,
+        outline: Read = outline,
     ) -> None:
         self._workspace = workspace
         self._cache = cache
+        self._outline = outline
         self._characters_a_token = characters_a_token
 
     def draw(self, budget_tokens: int, prompt: str = "", *, deadline_s: float = DEADLINE_S) -> str:
@@ -53,7 +60,7 @@ class RepoMap:
         if budget_tokens <= 0:
             return ""
         wanted = read_prompt(prompt)
-        found = survey(self._workspace, self._cache, wanted, deadline_s)
+        found = survey(self._workspace, self._cache, self._outline, wanted, deadline_s)
         ranking = rank(found.sketches, wanted, find_named(found.paths, wanted))
         others = sorted(found.paths, key=lambda path: (-ranking.files.get(path, 0.0), path.count("/"), path))
         return draw_map(found.sketches, ranking.best_lines(), others, budget_tokens, self._characters_a_token)
@@ -62,7 +69,7 @@ class RepoMap:
         """The files that a task is likely about, best first, each with why; none that nothing speaks for."""
         end = time.monotonic() + deadline_s
         wanted = read_prompt(prompt)
-        found = survey(self._workspace, self._cache, wanted, deadline_s)
+        found = survey(self._workspace, self._cache, self._outline, wanted, deadline_s)
         named = find_named(found.paths, wanted)
         clues = Clues()
         for path in sorted(named):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from hearth.workspace.syntax import Definition, language_of, outline
+from hearth.workspace.syntax import Definition, Outline, language_of
 
 LARGEST_FILE = 500_000
 """Bytes of the largest file that is read for the map."""
@@ -54,8 +54,8 @@ def family_of(path: str) -> str | None:
     return None if language is None or language in _NO_CODE else _FAMILIES.get(language, language)
 
 
-def sketch(path: str, text: str) -> Sketch:
-    """The sketch of a file; an empty one if there is nothing in it."""
+def sketch(path: str, text: str, outline: Callable[[str, str], Outline]) -> Sketch:
+    """The sketch of a file, of what ``outline`` reads in it; an empty one if there is nothing in it."""
     family = family_of(path)
     if family is None:
         return Sketch("", (), "", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from hearth.workspace.repomap.cache import Kept, SketchCache
 from hearth.workspace.repomap.ignored import Ignored
 from hearth.workspace.repomap.sketch import LARGEST_FILE, Sketch, family_of, sketch
 from hearth.workspace.repomap.wanted import Wanted, find_named
+from hearth.workspace.syntax import Outline
 
 MOST_FILES = 20_000
 """Files that are looked at; the rest of a larger project is not on the map."""
@@ -22,6 +23,9 @@ MOST_SKETCHED = 8_000
 """Files with code that are read."""
 
 _TOO_NEW_NS = 2_000_000_000
+
+Read = Callable[[str, str], Outline]
+"""Definitions and references of a file, by its path and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Survey:
     complete: bool
 
 
-def survey(workspace: Workspace, cache: Path | None, wanted: Wanted, deadline_s: float) -> Survey:
+def survey(workspace: Workspace, cache: Path | None, outline: Read, wanted: Wanted, deadline_s: float) -> Survey:
     """Look at the whole project, for at most about ``deadline_s`` seconds; what the task names is read first.
 
     What was read is kept in the folder ``cache``, so that the next look begins where this one ended.
@@ -51,7 +55,7 @@ def survey(workspace: Workspace, cache: Path | None, wanted: Wanted, deadline_s:
         if len(new) >= MOST_SKETCHED or time.monotonic() > end:
             complete = False
             break
-        found = _look(workspace, path, old.get(path))
+        found = _look(workspace, path, old.get(path), outline)
         if found is not None:
             new[path] = found
             changed = changed or found is not old.get(path)
@@ -83,7 +87,7 @@ def _in_order(paths: Iterable[str], wanted: Wanted) -> list[str]:
     return sorted(code, key=lambda path: (path not in named, path.count("/"), path))
 
 
-def _look(workspace: Workspace, path: str, old: Kept | None) -> Kept | None:
+def _look(workspace: Workspace, path: str, old: Kept | None, outline: Read) -> Kept | None:
     try:
         found = workspace.stat(path)
         if found.st_size > LARGEST_FILE:
@@ -105,4 +109,4 @@ def _look(workspace: Workspace, path: str, old: Kept | None) -> Kept | None:
     if b"\0" in data[:8192]:
         return Kept(len(data), changed_ns, digest, Sketch(family, (), "", ()))
     text = data.decode("utf-8", "replace")
-    return Kept(len(data), changed_ns, digest, sketch(path, text))
+    return Kept(len(data), changed_ns, digest, sketch(path, text, outline))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -118,9 +119,16 @@ def language_of(path: str) -> str | None:
     """The language of a file by its name; None where none is known or its grammar is not installed."""
     name = PurePosixPath(path).name
     language = _NAMES.get(name) or _SUFFIXES.get(PurePosixPath(name).suffix.lower())
-    if language is None or (language not in _OWN and load_grammar(language) is None):
-        return None
-    return language
+    return language if language is not None and _is_known_here(language) else None
+
+
+@cache
+def _is_known_here(language: str) -> bool:
+    """Whether we read it ourselves or its grammar is installed; to load that is the reader's."""
+    if language in _OWN:
+        return True
+    package, _ = _MODULES.get(language, (language, ""))
+    return find_spec("tree_sitter") is not None and find_spec(f"tree_sitter_{package}") is not None
 
 
 @cache
