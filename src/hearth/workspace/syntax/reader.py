@@ -161,9 +161,10 @@ def _wait(descriptor: int, event: int, end: float) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    # It keeps nothing: there is nothing to wait for.
+    process.kill()
+    process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
-    process.kill()
-    process.wait()
