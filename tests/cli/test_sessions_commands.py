@@ -112,7 +112,7 @@ def test_the_owner_says_what_is_kept(paths: Paths, project: Path, capsys: pytest
     paths.config.mkdir(parents=True, exist_ok=True)
     paths.config_file.write_text(f'[undo]\nleave = ["{project}/s1-0"]\nquota_gib = 0\n')
     # What is left out by now is not looked at: it stays, and that is said.
-    done = hearth_json(capsys, "undo")
+    done = hearth_json(capsys, "undo", code=1)
     assert (done["files"], done["left"]) == ([], {"s1-0": "it is not kept in snapshots"})
     assert (project / "s1-0").exists()
     paths.config_file.write_text("[undo]\nlargest = 1\n")
@@ -191,6 +191,48 @@ def test_export(paths: Paths, project: Path, capfdbinary: pytest.CaptureFixture[
     assert main(["sessions", "export", "-o", "a.pdf"]) == 2
     assert b"does not say the format" in capfdbinary.readouterr().err
     assert main(["sessions", "export", "-o", "no/such.md"]) == 1
+    assert b"cannot write no/such.md: No such file" in capfdbinary.readouterr().err
+    (project / "a.md").chmod(0o644)
+    (project / "a.md").write_text("old")
+    assert main(["sessions", "export", "-o", "a.md"]) == 0
+    assert (project / "a.md").read_text().startswith("# gr")
+    assert (project / "a.md").stat().st_mode & 0o777 == 0o644
+    (project / "a.md").chmod(0o444)
+    assert main(["sessions", "export", "-o", "a.md"]) == 1
+    assert b"cannot write a.md: it is read-only" in capfdbinary.readouterr().err
+    assert main(["sessions", "export", "-o", "/dev/stdout", "--format", "md"]) == 0
+    assert capfdbinary.readouterr().out == (project / "a.md").read_bytes()
+
+
+def test_files_that_an_undo_left(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(25):
+        (project / f"mine{number:02}").write_text("old")
+    transcript = create_transcript(
+        paths.sessions, Frame("s1", str(project), "m", "x", "", (), {}, 64), datetime(2026, 11, 23, 4, 15)
+    )
+    transcript.begin_turn("one")
+    snapshots = open_snapshots(paths, project)
+    transcript.add_snapshot("begin", snapshots.capture())
+    (project / "made").touch()
+    for number in range(25):
+        (project / f"mine{number:02}").write_text("new")
+    transcript.add_snapshot("end", snapshots.capture(), [f"mine{number:02}" for number in range(25)])
+    transcript.end_turn("completed", "")
+    transcript.close()
+    out, err = hearth(capsys, "undo", "--dry-run", code=1)
+    assert out == "made\n"
+    assert err.splitlines()[0] == "left as it is: mine00: somebody else changed it while the turn ran"
+    done = hearth_json(capsys, "undo", code=1)
+    assert (done["done"], done["files"], len(done["left"])) == (True, ["made"], 25)
+    assert done["left"]["mine24"] == "somebody else changed it while the turn ran"
+    assert not (project / "made").exists()
+    hearth(capsys, "redo")
+    _, err = hearth(capsys, "undo", code=1)
+    assert err.splitlines()[20:] == [
+        "left as they are: 5 others",
+        "undone: 1 turn (one), 1 file, 25 left as they are",
+    ]
+    assert (project / "mine00").read_text() == "new"
 
 
 def test_context(paths: Paths, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

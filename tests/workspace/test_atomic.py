@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hearth.errors import WorkspaceError
-from hearth.workspace.atomic import KEPT_S, sweep
+from hearth.workspace.atomic import KEPT_S, sweep, write_file
 from hearth.workspace.encoding import digest_of
 from hearth.workspace.files import ANY, ChangedMeanwhileError, FileWrite, Workspace
 
@@ -129,3 +129,38 @@ def test_what_a_crash_left_is_swept_away_a_day_later(tmp_path: Path) -> None:
     finally:
         os.close(folder)
     assert mine.exists()
+
+
+def test_a_file_anywhere_is_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    write_file(target, b"one", 0o600)
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"one", 0o600)
+    target.chmod(0o640)
+    (tmp_path / "link").symlink_to("a")
+    reader = target.open("rb")
+    write_file(tmp_path / "link", b"two", 0o600)
+    assert (tmp_path / "link").is_symlink()
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"two", 0o640)
+    # Who reads the old one goes on with the old one.
+    assert reader.read() == b"one"
+    reader.close()
+    (tmp_path / "ahead").symlink_to("made")
+    write_file(tmp_path / "ahead", b"three")
+    assert (tmp_path / "made").read_bytes() == b"three"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "ahead", "link", "made"]
+
+
+def test_what_cannot_be_written_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "kept").write_bytes(b"old")
+    (tmp_path / "kept").chmod(0o444)
+    for name in ("folder", "loop", "kept", "kept/a", "no/such", "x" * 300):
+        with pytest.raises(OSError, match=r"."):
+            write_file(tmp_path / name, b"new")
+    assert (tmp_path / "kept").read_bytes() == b"old"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["folder", "kept", "loop"]
+    with pytest.raises(OSError, match="No space left"):
+        write_file(Path("/dev/full"), b"new")
+    write_file(Path("/dev/null"), b"new")
+    assert not Path("/dev/null").is_file()

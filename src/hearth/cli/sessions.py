@@ -32,6 +32,7 @@ from hearth.cli.models.text import count_text, memory_text, table
 from hearth.errors import StateError, UsageError
 from hearth.paths import Paths, resolve_paths
 from hearth.settings import load_settings
+from hearth.workspace.atomic import write_file
 
 FORMATS: Mapping[str, Callable[[PastSession], str]] = {"md": to_markdown, "html": to_html, "json": to_json}
 MOST_NAMED = 20
@@ -40,7 +41,8 @@ MOST_NAMED = 20
 EPILOG = """\
 ID is a session's id or the start of it; without one the latest session of this folder is meant (-C names another).
 undo and redo take the files back and forth with the conversation, also what commands changed. Files that somebody else
-changed since are named and nothing is done; --force overwrites them.
+changed since are named and nothing is done; --force overwrites them. Exit code 1 when nothing could be done, or files
+had to be left as they are: these are named, with --json under "conflicts" and "left".
 """
 
 
@@ -199,8 +201,7 @@ def _export(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     try:
         # A session may hold what only its owner should see.
-        with os.fdopen(os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
+        write_file(Path(args.file), data, 0o600)
     except OSError as error:
         raise StateError(f"cannot write {args.file}: {error.strerror}", "name another file with -o") from error
     print(f"wrote {args.file}", file=sys.stderr)
@@ -243,7 +244,8 @@ def _rewind(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _tell_rewound(args: argparse.Namespace, done: Rewound, session: str) -> int:
-    code = 1 if done.conflicts or done.given_up else 0
+    # What had to be left was asked for and is not done: a script must not take that for an undo.
+    code = 1 if done.conflicts or done.given_up or done.left else 0
     if args.json:
         _print_json(
             {
@@ -267,6 +269,8 @@ def _tell_rewound(args: argparse.Namespace, done: Rewound, session: str) -> int:
             print(_path(path))
     for path, why in list(done.left.items())[:MOST_NAMED]:
         print(f"left as it is: {_path(path)}: {why}", file=sys.stderr)
+    if len(done.left) > MOST_NAMED:
+        print(f"left as they are: {len(done.left) - MOST_NAMED} others", file=sys.stderr)
     if done.conflicts:
         for path in done.conflicts[:MOST_NAMED]:
             print(f"changed since: {_path(path)}", file=sys.stderr)
@@ -276,8 +280,9 @@ def _tell_rewound(args: argparse.Namespace, done: Rewound, session: str) -> int:
     word = {"undo": "undone", "redo": "done again"}[done.kind]
     would = "would be " if args.dry_run else ""
     turns, files = count_text(len(done.prompts), "turn"), count_text(len(done.done), "file")
+    left = f", {len(done.left)} left as {'it is' if len(done.left) == 1 else 'they are'}" if done.left else ""
     again = ": it had been cut off, and nothing else was done" if done.resumed else ""
-    print(f"{would}{word}: {turns} ({make_title(done.prompts[0])}), {files}{again}", file=sys.stderr)
+    print(f"{would}{word}: {turns} ({make_title(done.prompts[0])}), {files}{left}{again}", file=sys.stderr)
     return code
 
 

@@ -11,9 +11,11 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 KEPT_S = 24 * 3600
 """Seconds that what a crash left stays: it may be the old text of a file, and somebody may want it."""
@@ -28,7 +30,7 @@ class Exchange:
     """One file of a folder (a descriptor) that gets other bytes; ``data`` is None for one that is to go.
 
     ``before`` is the file that is there, None if there is none: its mode and owner stay. ``like`` gives a new file the
-    mode of another one.
+    mode of another one; without it ``mode`` counts, less the umask.
     """
 
     folder: int
@@ -36,6 +38,7 @@ class Exchange:
     data: bytes | None
     before: os.stat_result | None
     like: os.stat_result | None = None
+    mode: int = 0o666
     _written: str = ""
     _kept: str = ""
     _done: bool = False
@@ -47,7 +50,7 @@ class Exchange:
         self._written = _temporary_name()
         shape = self.before or self.like
         # A new file's mode is left to the umask; a private one must not be readable even for a moment.
-        mode = 0o666 if shape is None else 0o600
+        mode = self.mode if shape is None else 0o600
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._written, flags, mode, dir_fd=self.folder)
         with os.fdopen(descriptor, "wb") as file:
@@ -125,6 +128,30 @@ def exchange_all(exchanges: Sequence[Exchange], rename: Rename = os.replace) -> 
     finally:
         for exchange in exchanges:
             exchange.clean()
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write one file anywhere, whole or not at all; a new one gets this mode, less the umask.
+
+    A symlink is followed; what is no regular file, a pipe say, or has no name is written into as it is. Raises OSError;
+    then what was there is as it was.
+    """
+    before, whole = None, Path(os.path.realpath(path))
+    with suppress(FileNotFoundError):
+        before = path.stat()
+    if before is not None and not (stat.S_ISREG(before.st_mode) and whole.exists()):
+        with path.open("wb") as file:
+            file.write(data)
+        return
+    # Replacing a file asks nothing of the file itself.
+    if before is not None and not before.st_mode & 0o222:
+        raise OSError(errno.EACCES, "it is read-only")
+    folder = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sweep(folder, time.time())
+        exchange_all([Exchange(folder, whole.name, data, before, mode=mode)])
+    finally:
+        os.close(folder)
 
 
 def is_temporary(name: str) -> bool:
