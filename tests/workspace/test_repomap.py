@@ -201,6 +201,21 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     assert RepoMap(workspace, tmp_path / "cache").draw(500) == RepoMap(workspace).draw(500)
 
 
+def test_a_name_that_is_no_text_ends_no_look(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "p", {"a.py": "def first(): ...\n", "ü.py": "def second(): ...\n"})
+    try:
+        (tmp_path / "p" / os.fsdecode(b"\xff.py")).write_text("def third(): ...\n")
+    except OSError:
+        # Some systems have no such names.
+        (tmp_path / "p" / "third.py").write_text("def third(): ...\n")
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        drawn = RepoMap(workspace, cache).draw(500)
+        assert drawn == RepoMap(workspace).draw(500)
+        assert "third" in drawn
+    assert {"a.py", "ü.py"} <= set(SketchCache(cache, workspace.root).load())
+
+
 def test_only_the_last_projects_are_kept(tmp_path: Path) -> None:
     for number in range(25):
         RepoMap(write(tmp_path / f"p{number}", {"a.py": "def f(): ...\n"}), tmp_path / "cache").draw(100)

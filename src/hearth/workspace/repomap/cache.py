@@ -62,8 +62,9 @@ class SketchCache:
 
     def save(self, files: Mapping[str, Kept]) -> None:
         """Keep these instead of what was there; whoever reads meanwhile finds the one or the other."""
-        # What is lost with the power is made again: nothing is synced.
-        data = msgspec.msgpack.encode(_Whole(FORMAT, hearth.__version__, dict(files)))
+        # What is lost with the power is made again: nothing is synced. Names that are no text are read each time.
+        named = {path: kept for path, kept in files.items() if _is_text(path)}
+        data = msgspec.msgpack.encode(_Whole(FORMAT, hearth.__version__, named))
         spare = self._file.with_name(f"{self._file.name}.{secrets.token_hex(4)}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +85,8 @@ class SketchCache:
         for file in files[MOST_PROJECTS:]:
             with suppress(OSError):
                 file.unlink()
+
+
+def _is_text(path: str) -> bool:
+    """Whether a file's name is UTF-8: bytes that are not are half surrogate pairs here."""
+    return path.isascii() or path.encode("utf-8", "ignore") == os.fsencode(path)
