@@ -17,9 +17,10 @@ from hearth.llm.repair.envelopes import unwrap
 from hearth.llm.repair.found import Found, Mention, Raw, Walk
 from hearth.llm.repair.loose import Broken, Open, read_value
 from hearth.llm.repair.markers import CLOSER, JUNK, OPENER, strip_junk
+from hearth.llm.repair.meant import translate
 from hearth.llm.repair.names import Offer, clean_name
 from hearth.llm.repair.params import read_function, read_pairs
-from hearth.llm.repair.schema import Misfit, Twofold, fit_arguments
+from hearth.llm.repair.schema import Misfit, Twofold, fit_arguments, plain_values
 from hearth.llm.repair.verdict import Answer, Calls, Kind, Rejected, Resample, Said, Verdict
 from hearth.llm.repair.walk import read_calls, walk
 from hearth.messages import ToolCall, ToolSpec
@@ -183,9 +184,8 @@ def _settle(calls: Sequence[_Held], cut: bool, offer: Offer, text: str, reasonin
         outcome = _settle_one(call, cut, offer)
         if isinstance(outcome, Resample):
             return Resample(outcome.reason, outcome.tool, text, reasoning)
-        settled.append(outcome)
-        if outcome.refusal:
-            kind = kind or _kind_of(outcome.refusal)
+        settled += outcome
+        kind = kind or next((_kind_of(each.refusal) for each in outcome if each.refusal), None)
     if kind is None:
         return Calls(tuple(settled), text, reasoning)
     others = f"{kind}: not run, for another call of the same message could not be run. Send them again."
@@ -193,12 +193,13 @@ def _settle(calls: Sequence[_Held], cut: bool, offer: Offer, text: str, reasonin
     return Rejected(kind, refused, text, reasoning)
 
 
-def _settle_one(call: _Held, cut: bool, offer: Offer) -> ToolCall | Resample:
+def _settle_one(call: _Held, cut: bool, offer: Offer) -> list[ToolCall] | Resample:
+    """What one call comes to: itself, or the calls that another agent's tool stands for."""
     name, embedded = _split_name(call.name, offer)
     tool = offer.resolve(name)
     shown = tool or clean_name(name)
     if cut or call.flaw == "open":
-        return ToolCall(call.id, shown or "unknown", "{}", _cut_note(tool))
+        return [ToolCall(call.id, shown or "unknown", "{}", _cut_note(tool))]
     if not shown:
         return Resample("a call without a name")
     source = call.arguments
@@ -206,20 +207,28 @@ def _settle_one(call: _Held, cut: bool, offer: Offer) -> ToolCall | Resample:
         arguments = read_arguments(source) if isinstance(source, str) else source
         if embedded is not None and not arguments:
             arguments = embedded
+        if isinstance(arguments, dict) and (meant := translate(name, tool, plain_values(arguments), offer)):
+            return [_fit(_Held(call.id if not n else "", *each), offer) for n, each in enumerate(meant)]
         if not tool:
-            return ToolCall(call.id, shown, _json(arguments), f"unknown_tool: {offer.describe_unknown(name)}")
+            return [ToolCall(call.id, shown, _json(arguments), f"unknown_tool: {offer.describe_unknown(name)}")]
         arguments = _peel(arguments, tool, offer)
         if not isinstance(arguments, dict):
             must = f"the arguments of {tool} must be one JSON object with its arguments as members."
-            return ToolCall(call.id, tool, "{}", f"wrong_type: {must}")
-        fitted = fit_arguments(offer, tool, arguments)
+            return [ToolCall(call.id, tool, "{}", f"wrong_type: {must}")]
+        return [_fit(_Held(call.id, tool, arguments), offer, source)]
     except Open:
-        return ToolCall(call.id, shown, "{}", _cut_note(tool))
-    except Misfit as misfit:
-        return ToolCall(call.id, tool, _json(arguments), f"{misfit.kind}: {misfit.sentence}")
+        return [ToolCall(call.id, shown, "{}", _cut_note(tool))]
     except (Broken, Twofold, ValueError) as error:
         return Resample(f"a call of {shown} that cannot be read: {error}", tool)
-    return ToolCall(call.id, tool, _carry(source, fitted))
+
+
+def _fit(call: _Held, offer: Offer, source: Any = None) -> ToolCall:
+    """The call as its tool takes it, or refused. Raises Twofold."""
+    try:
+        fitted = fit_arguments(offer, call.name, call.arguments)
+    except Misfit as misfit:
+        return ToolCall(call.id, call.name, _json(call.arguments), f"{misfit.kind}: {misfit.sentence}")
+    return ToolCall(call.id, call.name, _carry(source, fitted))
 
 
 def _split_name(raw: str, offer: Offer) -> tuple[str, dict[str, Any] | None]:

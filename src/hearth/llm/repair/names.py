@@ -47,6 +47,11 @@ class Offer:
                     return found
         return ""
 
+    def of_kind(self, kind: str) -> str:
+        """The one offered tool of a kind (a group of ``aliases.TOOLS``), empty if there is none or more."""
+        offered = [name for name, each in self._kinds.items() if each == kind]
+        return offered[0] if len(offered) == 1 else ""
+
     def parameters(self, tool: str) -> Mapping[str, Any]:
         """The schema of an offered tool's arguments."""
         return self.specs[tool].parameters

@@ -46,6 +46,11 @@ def fit_arguments(offer: Offer, tool: str, arguments: Mapping[str, Any]) -> dict
     return _Fitting(offer, tool, schema).members(arguments, schema, "")
 
 
+def plain_values(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with what stood between tags as the text that it is."""
+    return {name: value.text if isinstance(value, Raw) else value for name, value in arguments.items()}
+
+
 class _Fitting:
     def __init__(self, offer: Offer, tool: str, root: Mapping[str, Any]) -> None:
         self._offer = offer
