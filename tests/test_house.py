@@ -85,6 +85,12 @@ LATE_IMPORTS = {
     ("weights/fetch/wire.py", "truststore"),
     # Only where there is such a card.
     ("weights/hardware/nvidia.py", "pynvml"),
+    # A session speaks one dialect.
+    ("agent/minds.py", "hearth.llm.dialects.harmony.client"),
+    ("agent/minds.py", "hearth.llm.dialects.harmony.form"),
+    ("agent/minds.py", "hearth.llm.dialects.text.model"),
+    # Some hundred expressions, in the way of the first request; an answer that is words alone needs none of them.
+    ("llm/repaired.py", "hearth.llm.repair.judge"),
     # A grammar is loaded when a file of its language is first read, if it is installed at all.
     ("workspace/syntax/languages.py", "tree_sitter"),
     ("workspace/syntax/languages.py", "tree_sitter_*"),

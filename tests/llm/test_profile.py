@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hearth
 from hearth.errors import SettingsError
-from hearth.llm.families import parse_families, plain_name
+from hearth.llm.families import fits, parse_families, plain_name
 from hearth.llm.profile import PILOT, Profile, limits, profile_for, worded
 from hearth.messages import ToolSpec
 from hearth.settings import ProfileSettings
@@ -298,3 +299,9 @@ def test_what_is_wrong_in_the_file_is_named(old: str, new: str, what: str) -> No
 def test_any_name_and_any_template_have_a_profile(model: str, template: str, context: int) -> None:
     assert profile_for(model, template, context).tools
     assert plain_name(model) == plain_name(model).lower()
+
+
+@settings(max_examples=300)
+@given(st.text("ab-5.[]!*?", max_size=8), st.text("ab-5.[]!*?", max_size=8))
+def test_a_pattern_fits_as_patterns_of_file_names_do(name: str, pattern: str) -> None:
+    assert fits(name, pattern) == fnmatchcase(name, pattern)

@@ -7,9 +7,6 @@ from hearth.llm.answer import Model
 from hearth.llm.calibration.record import measured
 from hearth.llm.client import ChatClient, Endpoint
 from hearth.llm.cut import Shears
-from hearth.llm.dialects.harmony.client import HarmonyClient
-from hearth.llm.dialects.harmony.form import Form
-from hearth.llm.dialects.text.model import TextDialect
 from hearth.llm.profile import PILOT, Profile, profile_for
 from hearth.llm.repaired import RepairedModel
 from hearth.paths import Paths
@@ -71,8 +68,13 @@ class Minds:
         """The model in its own dialect; what it says is taken as it is."""
         match manner.dialect:
             case "harmony":
+                from hearth.llm.dialects.harmony.client import HarmonyClient
+                from hearth.llm.dialects.harmony.form import Form
+
                 return HarmonyClient(self._client.transport, Form(effort=manner.effort or "medium"), manner.names)
             case "text":
+                from hearth.llm.dialects.text.model import TextDialect
+
                 return TextDialect(self._client, parallel=manner.parallel)
             case _:
                 return self._client

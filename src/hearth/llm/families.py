@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
@@ -22,6 +22,7 @@ Place = Literal["template", "system"]
 
 Found = TypeVar("Found")
 
+PROFILES_FILE = Path(__file__).with_name("profiles.toml")
 GENERIC = "standard"
 """The family of every model that we know nothing of."""
 
@@ -135,8 +136,7 @@ def _check_names(given: Iterable[str], wanted: Any, where: str, fix: str) -> Non
 @cache
 def knowledge() -> Knowledge:
     """What the package knows; the file is read once."""
-    file = resources.files("hearth.llm").joinpath("profiles.toml")
-    return parse_families(file.read_text(encoding="utf-8"), "profiles.toml")
+    return parse_families(PROFILES_FILE.read_text(encoding="utf-8"), PROFILES_FILE.name)
 
 
 def find_family(model: str, template: str, known: Knowledge) -> str:
@@ -173,7 +173,13 @@ def plain_name(model: str) -> str:
 
 
 def _fits(plain: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(plain, pattern) for pattern in patterns)
+    return any(fits(plain, pattern) for pattern in patterns)
+
+
+def fits(plain: str, pattern: str) -> bool:
+    """Whether a name is one of a pattern's, as ``fnmatchcase`` says; most are told by the words in it that are not in
+    the name, for making an expression of every pattern took longer than reading the whole file."""
+    return all(word in plain for word in _WILD.split(pattern)) and fnmatchcase(plain, pattern)
 
 
 def _said(layer: Known) -> dict[str, Any]:
@@ -183,3 +189,7 @@ def _said(layer: Known) -> dict[str, Any]:
     if layer.sampling:
         told["sampling"] = msgspec.structs.asdict(layer.sampling)
     return told
+
+
+_WILD = re.compile(r"[*?]+|\[!?\]?[^]]*\]")
+"""What a pattern does not say word for word."""

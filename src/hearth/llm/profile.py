@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -233,4 +233,4 @@ def _system_text(tier: Tier, editing: str, names: Mapping[str, str]) -> str:
 
 @cache
 def _prompt(tier: Tier) -> str:
-    return resources.files("hearth.llm").joinpath("prompts", f"{tier}.md").read_text(encoding="utf-8").strip()
+    return Path(__file__).with_name("prompts").joinpath(f"{tier}.md").read_text(encoding="utf-8").strip()

@@ -20,7 +20,7 @@ from hearth.llm.answer import (
     TextDelta,
     Truncated,
 )
-from hearth.llm.repair.judge import judge
+from hearth.llm.repair.plain import is_plain
 from hearth.llm.repair.screen import Screen
 from hearth.llm.repair.verdict import Answer, Calls, Rejected, Resample, Said, Verdict
 from hearth.llm.request import Request
@@ -106,6 +106,10 @@ def _react(final: Final, request: Request) -> _Outcome:
         # Whoever made it knows better than anybody what it is: here it is not looked into.
         whole = Completed(refuse_all(message), usage, final.broken)
         return _Outcome(whole, message.content if _is_refused(message) else "", final.broken)
+    if not message.tool_calls and is_plain(message.content):
+        return _Outcome(final, message.content)
+    from hearth.llm.repair.judge import judge
+
     verdict = judge(Said(message.content, message.reasoning, message.tool_calls, cut), request.tools)
     match verdict:
         case Calls(calls, text, reasoning):

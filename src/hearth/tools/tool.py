@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -53,7 +53,7 @@ class Tool(Protocol[Params]):
 
 def describe_tool(tool: Tool[Any]) -> ToolSpec:
     """What the model is told of a tool: the text of ``NAME.md`` and a schema as small as it can be."""
-    text = resources.files("hearth.tools").joinpath(f"{tool.name}.md").read_text(encoding="utf-8").strip()
+    text = Path(__file__).with_name(f"{tool.name}.md").read_text(encoding="utf-8").strip()
     return ToolSpec(tool.name, text, _schema(tool.params))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -16,7 +17,11 @@ class Toolbox:
 
     def __init__(self, tools: Sequence[Tool[Any]]) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self.specs: tuple[ToolSpec, ...] = tuple(describe_tool(tool) for tool in tools)
+
+    @cached_property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What the model is told of them. A session that goes on tells what was told at first: it asks for none."""
+        return tuple(describe_tool(tool) for tool in self._tools.values())
 
     def label(self, call: ToolCall) -> str:
         """The call in a few words for a person; the raw arguments if they cannot be read."""

@@ -72,13 +72,6 @@ RESULT = re.compile(
 """What begins the result of a call, or another's turn. A model that writes it has not stopped where it had to: it only
 imagines what follows."""
 
-THINK = re.compile(
-    r"<(?P<tag>think|thinking|thought|seed:think)>|\[THINK\]|<\|START_THINKING\|>|◁think▷|<\|channel>thought\b"
-)
-"""What begins reasoning."""
-THOUGHT = re.compile(r"</(?:think|thinking|thought|seed:think)>|\[/THINK\]|<\|END_THINKING\|>|◁/think▷|<channel\|>")
-"""What ends it."""
-
 
 def space_end(text: str, at: int) -> int:
     """Behind the white space."""

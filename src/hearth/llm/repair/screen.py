@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from hearth.llm.answer import ReasoningDelta, TextDelta
-from hearth.llm.repair.markers import THINK, THOUGHT
+from hearth.llm.repair.thoughts import THINK, THOUGHT
 
 
 class Screen:

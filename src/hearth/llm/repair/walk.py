@@ -15,8 +15,6 @@ from hearth.llm.repair.markers import (
     JUNK,
     OPENER,
     RESULT,
-    THINK,
-    THOUGHT,
     skip_junk,
     space_end,
     strip_junk,
@@ -25,6 +23,7 @@ from hearth.llm.repair.named import GEMMA, read_gemma, read_named, read_python
 from hearth.llm.repair.names import Offer
 from hearth.llm.repair.params import read_function, read_pairs
 from hearth.llm.repair.prose import Quotes
+from hearth.llm.repair.thoughts import THINK, THOUGHT
 
 MOST_MARKERS = 256
 """Markers in one text that are looked behind; nobody means more."""
