@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from dialect_writers import DELIMITED, MARKED, TAGGED, WHOLE, Arguments, Writer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hearth.llm.repair.cases import TOOLS
@@ -127,6 +127,7 @@ def tame(text: str) -> str:
 
 
 ANY = arguments_of(TEXT)
+CLOSES_A_KEY = ("write", {"path": "</ARG_KEY>", "content": ""})
 TAME = arguments_of(TEXT.map(tame))
 
 
@@ -161,6 +162,9 @@ def test_no_call_is_made_of_words(text: str) -> None:
 
 
 @given(st.sampled_from(MARKED + WHOLE), ANY, TAME)
+@example(
+    next(writer for writer in WHOLE + MARKED if writer.__name__ == "mistral"), CLOSES_A_KEY, ("todo", {"items": []})
+)
 def test_arguments_come_through_byte_for_byte(
     writer: Writer, wild: tuple[str, Arguments], mild: tuple[str, Arguments]
 ) -> None:

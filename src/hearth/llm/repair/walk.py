@@ -88,7 +88,8 @@ def _read_one(text: str, at: int, offer: Offer) -> Body | None:
 
 def _read_pairs_here(text: str, at: int, offer: Offer) -> Body | None:
     tag = text.find("<", at, at + 200)
-    if tag < 0 or len(text[at:tag].split()) > 2:
+    # A tag inside of arguments in JSON is a part of them.
+    if tag < 0 or len(text[at:tag].split()) > 2 or any(char in "{[(" for char in text[at:tag]):
         return None
     if not _ARG.match(text, tag) and not OPENER.match(text, tag):
         return None
