@@ -70,10 +70,12 @@ async def test_one_that_only_talks_is_taken_at_its_word(project: Path) -> None:
 
 async def test_one_that_never_reports_is_told_and_then_stopped(project: Path) -> None:
     most = MOST_STEPS["explore"]
+    (project / "app.py").write_text("".join(f"line {number}\n" for number in range(most)))
     lines = [call("read", json.dumps({"path": "app.py", "offset": number + 1})) for number in range(most)]
     runner, model = errands(lines, project, [])
     report = await runner.run("where", "explore")
     assert (report.status, report.steps) == ("stopped", most)
+    assert report.summary == f"the turn stopped after {most} steps; done: read app.py ({most} times)"
     said = [message["content"] for message in json.loads(model.bodies[-1])["messages"] if message["role"] == "tool"]
     assert sum("call report now" in text for text in said) == LAST_STEPS
 

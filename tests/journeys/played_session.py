@@ -212,12 +212,14 @@ def check_history(played: Played) -> None:
     """Every request is one that any chat template can render, and each begins as the one before it, but where a
     rewrite was told."""
     chats: dict[str, list[dict[str, Any]]] = {}
-    for body in played.bodies:
+    for body, priority in zip(played.bodies, played.priorities, strict=True):
         if "messages" not in body:
             continue
         messages = body["messages"]
         check_messages(messages)
-        before = chats.get(messages[0]["content"], [])
+        # All sub-agents of one kind begin with the same words: each is a chat of its own.
+        begins = priority == "subagent" and len(messages) == 2
+        before = [] if begins else chats.get(messages[0]["content"], [])
         if not played.rewrites:
             assert messages[: len(before)] == before, "an earlier message was changed"
         chats[messages[0]["content"]] = messages

@@ -140,6 +140,29 @@ async def test_a_sub_agent_looks_around_and_only_its_report_comes_back(project: 
     assert len(list((home / "data" / "sessions" / "tasks").glob("*.jsonl"))) == 1
 
 
+async def test_a_stuck_sub_agent_ends_early_and_who_asked_is_not_blamed(project: Path) -> None:
+    make_files(project, 3)
+    look = call("read", path="pack/part2.py")
+    answers = [
+        *[call("task", goal="Find where work2 is defined."), *[look] * 5],
+        *[look, call("task", goal="Find who calls work1."), *[look] * 2, call("report", summary="It is part2.")],
+        *[look, call("task", goal="Find its tests."), *[look] * 2, call("report", summary="There are none.")],
+        DONE,
+    ]
+    async with stage(project, answers, model=BIG) as found:
+        played = await found.play("explain work2")
+    assert (played.code, played.rewrites) == (0, [])
+    first, read, second, again, third = played.results
+    assert first.startswith("status: stopped (5 steps)\nsummary: it went round in circles: 'read pack/part2.py' gave")
+    assert first.endswith("2 hints did not help; done: read pack/part2.py (5 times)")
+    assert [second, third] == [
+        "status: done (3 steps)\nsummary: It is part2.",
+        "status: done (3 steps)\nsummary: There are none.",
+    ]
+    assert read.startswith("from pack.part1")
+    assert "[Note" not in read + again
+
+
 async def test_a_sub_agent_that_works_changes_files(project: Path) -> None:
     answers = [
         call("task", goal="Write a.py.", kind="work"),

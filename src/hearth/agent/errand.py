@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from hearth import events
 from hearth.agent.compaction import Look
 from hearth.agent.context import Context, see_nothing
 from hearth.agent.fitted import FittedModel
 from hearth.agent.frame import Frame
+from hearth.agent.guard.digests import Digests
+from hearth.agent.guard.watch import Watch
 from hearth.agent.loop import Emit, Tools, Turn, run_turn
 from hearth.agent.portions import Portions
 from hearth.agent.transcript import create_transcript
@@ -43,6 +46,8 @@ SYSTEM: dict[Kind, str] = {
     ),
 }
 """What each is told; a tool's name in braces becomes what the model calls it."""
+WAY_OUT = "[If this goes on, it ends here: better call report now with what you have]"
+"""Follows each hint to one that goes round in circles."""
 LAST_CALL = "[{left} more {steps}, then this ends: call report now with what you have]"
 LAST_STEPS = 2
 """Steps before the limit at which a sub-agent is told of it."""
@@ -83,22 +88,21 @@ class Errands:
         tools, specs, report = self._equip(kind)
         turn = Turn()
         try:
-            await self._play(goal, kind, tools, specs, report, turn)
+            so_far = await self._play(goal, kind, tools, specs, report, turn)
         except HearthError as error:
-            return Report("failed", str(error), steps=turn.steps)
+            return Report("failed", str(error), (), tuple(turn.changed), turn.steps)
         changed = tuple(turn.changed)
         if report.summary is not None:
             return Report("done", report.summary, report.findings, changed, turn.steps)
-        said = turn.text.strip()[:LONGEST_SUMMARY]
-        if turn.status == "completed" and said:
-            return Report("done", said, (), changed, turn.steps)
-        why = turn.failure.message if turn.failure else "it ended without a word"
-        summary = f"{why}. {said}" if said else why
-        return Report("failed" if turn.status == "failed" else "stopped", summary, (), changed, turn.steps)
+        if turn.failure is None:
+            return Report("done", turn.text.strip()[:LONGEST_SUMMARY], (), changed, turn.steps)
+        status: Literal["failed", "stopped"] = "failed" if turn.status == "failed" else "stopped"
+        return Report(status, f"{turn.failure.message}{so_far}", (), changed, turn.steps)
 
     async def _play(
         self, goal: str, kind: Kind, tools: Tools, specs: tuple[ToolSpec, ...], report: ReportTool, turn: Turn
-    ) -> None:
+    ) -> str:
+        """Play the turn; what it had done and said by its end."""
         session = f"{self._parent.session}.{secrets.token_hex(3)}"
         system = with_names(SYSTEM[kind], self._parent.manner.names)
         frame = replace(self._parent, session=session, system=system, tools=specs)
@@ -110,9 +114,13 @@ class Errands:
             hear = _Told(kind, most, turn, self._emit).hear
             window = min(self._window() or LARGEST_WINDOW, LARGEST_WINDOW)
             history = Context(transcript, self._model, hear, window=window, profile=frame.manner, look=self._look)
-            model, hurried = FittedModel(self._model, history), _Hurried(Portions(tools, history.portion), most, turn)
-            await run_turn(model, hurried, history, _Reported(report), hear, most, turn)
+            digest, portions = Digests(Path(frame.directory)), Portions(tools, history.portion)
+            watch = Watch(portions, None, goal, digest, may_change=kind == "work")
+            model, attended = FittedModel(self._model, history), _Attended(watch, report, most, turn)
+            model.overflowed = watch.overflowed
+            await run_turn(model, attended, history, attended, hear, most, turn)
             transcript.end_turn(turn.status, "")
+            return _tell_so_far(watch, transcript.messages, turn)
         finally:
             transcript.close()
 
@@ -127,37 +135,43 @@ class _Behind:
         return self._model.answer(replace(request, priority="subagent"))
 
 
-class _Hurried:
-    """Tools that say when the end is near."""
+def _tell_so_far(watch: Watch, messages: Sequence[Message], turn: Turn) -> str:
+    """What one that gave no report leaves, behind why it ended."""
+    words = (message.content.strip() for message in reversed(messages) if message.role == "assistant")
+    said = turn.text.strip() or next(filter(None, words), "")
+    done = f"; done: {watch.tries}" if watch.tries else ""
+    return f"{done}. It said last: {said[:LONGEST_SUMMARY]}" if said else done
 
-    def __init__(self, tools: Tools, most: int, turn: Turn) -> None:
-        self._tools = tools
+
+class _Attended:
+    """Tools and guard of a sub-agent: a watch that also says when the end is near; a report ends it."""
+
+    def __init__(self, watch: Watch, report: ReportTool, most: int, turn: Turn) -> None:
+        self._watch = watch
+        self._report = report
         self._most = most
         self._turn = turn
 
     def label(self, call: ToolCall) -> str:
-        return self._tools.label(call)
+        return self._watch.label(call)
 
     async def run(self, call: ToolCall) -> ToolResult:
-        result = await self._tools.run(call)
+        hints = self._watch.hints
+        result = await self._watch.run(call)
         left = self._most - self._turn.steps
-        if not 0 < left <= LAST_STEPS or call.name == ReportTool.name:
+        if 0 < left <= LAST_STEPS and call.name != ReportTool.name:
+            note = LAST_CALL.format(left=left, steps="step" if left == 1 else "steps")
+        elif self._watch.hints > hints:
+            note = WAY_OUT
+        else:
             return result
-        note = LAST_CALL.format(left=left, steps="step" if left == 1 else "steps")
         return replace(result, for_model=f"{result.for_model}\n{note}")
 
-
-class _Reported:
-    """The guard of a sub-agent: its report ends it."""
-
-    def __init__(self, report: ReportTool) -> None:
-        self._report = report
-
     def rest(self, message: Message) -> str:
-        return ""
+        return self._watch.rest(message)
 
     async def look(self) -> str:
-        return "reported" if self._report.summary is not None else ""
+        return "reported" if self._report.summary is not None else await self._watch.look()
 
 
 class _Told:

@@ -19,6 +19,7 @@ from hearth.agent.guard.detectors import (
     find_looking,
     find_patches,
     find_repeat,
+    find_stale,
     find_tests,
     is_monologue,
 )
@@ -252,6 +253,29 @@ def test_the_same_again_with_others_between(acts: Sequence[Act], times: int) -> 
 
 
 @pytest.mark.parametrize(
+    ("acts", "times"),
+    [
+        ([A, B, C], 0),
+        ([A, B, C, A], 1),
+        ([A, B, C, B, A, A], 3),
+        ([A, B, A, B, C], 0),
+        ([A, B, edit(), A, B], 0),
+        ([A, stir("make"), A], 0),
+        ([A, B, A, wait()], 0),
+        ([look(result="1"), look(result="2")], 0),
+    ],
+)
+def test_looks_that_show_nothing_new_where_steps_are_few(acts: Sequence[Act], times: int) -> None:
+    assert count(find_stale(acts)) == times
+
+
+def test_a_long_turn_has_time_to_look_at_things_again() -> None:
+    acts = [A, B, C, C, A, B, C, B, A, C]
+    assert "stale" not in {finding.kind for finding in find_all(acts, {}, True)}
+    assert "stale" in {finding.kind for finding in find_all(acts, {}, True, short=True)}
+
+
+@pytest.mark.parametrize(
     ("texts", "monologue"),
     [
         (["I will look at it."] * 3, True),
@@ -292,7 +316,7 @@ ACTS = st.lists(
 
 @given(ACTS, st.dictionaries(st.sampled_from(["a.py", "b.py"]), st.lists(st.sampled_from("12"))), st.booleans())
 def test_whatever_was_done_is_judged(acts: list[Act], contents: dict[str, list[str]], asks: bool) -> None:
-    for finding in find_all(acts, contents, asks):
+    for finding in find_all(acts, contents, asks, short=True):
         assert finding.count >= finding.bound.hint
         assert finding.bound.climb >= finding.bound.hint
         assert BOUNDS[finding.kind]
@@ -308,8 +332,8 @@ def test_useful_work_is_never_a_circle(data: st.DataObject) -> None:
         acts += [look(f"{number}-{look_}.py") for look_ in range(data.draw(st.integers(0, 12)))]
         acts.append(edit(now=f"version {number}"))
         contents["a.py"].append(f"version {number}")
-        assert not find_all(acts, contents, True)
+        assert not find_all(acts, contents, True, short=True)
         if left and data.draw(st.booleans()):
             left.pop()
             acts.append(run(*left, passed=9 - len(left)))
-        assert not find_all(acts, contents, True)
+        assert not find_all(acts, contents, True, short=True)

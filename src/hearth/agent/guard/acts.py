@@ -107,7 +107,7 @@ def brief_call(call: ToolCall) -> str:
     """A call in a few words: its name, and what it is about."""
     fields = read_arguments(call) or {}
     about = next(
-        (value for key in ("command", "path", "pattern", "id") if isinstance(value := fields.get(key), str)), ""
+        (value for key in ("command", "path", "pattern", "id", "goal") if isinstance(value := fields.get(key), str)), ""
     )
     words = " ".join(f"{call.name} {about}".split())
     return words if len(words) <= LONGEST_BRIEF else f"{words[:LONGEST_BRIEF]}…"

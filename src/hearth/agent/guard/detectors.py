@@ -14,7 +14,7 @@ from typing import Literal
 
 from hearth.agent.guard.acts import Act
 
-Kind = Literal["repeat", "cycle", "error", "tests", "patch", "looking", "again", "overflow", "rest"]
+Kind = Literal["repeat", "cycle", "error", "tests", "patch", "looking", "again", "stale", "overflow", "rest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ BOUNDS: dict[Kind, Bound] = {
     "looking": Bound(13, 39, more=6),
     # The same call with the same result since the last change, others between: it forgets what it has read.
     "again": Bound(3, 8),
+    # Looks that showed what an earlier one had shown, since the last change: only where steps are few.
+    "stale": Bound(4, 7),
     # Requests that did not fit the window, though the history had been shortened. OpenHands: ten events.
     "overflow": Bound(3, 3),
     # Turns ended with nothing: one nudge, then a new try.
@@ -91,14 +93,19 @@ class Finding:
 
 
 def find_all(
-    acts: Sequence[Act], contents: Mapping[str, Sequence[str]], asks_for_change: bool, asks_to_repeat: bool = False
+    acts: Sequence[Act],
+    contents: Mapping[str, Sequence[str]],
+    asks_for_change: bool,
+    asks_to_repeat: bool = False,
+    *,
+    short: bool = False,
 ) -> list[Finding]:
     """All circles that the acts end in, what is surest first. ``contents``: what each changed file was, in order;
-    ``asks_to_repeat``: the person wants something done again and again."""
+    ``asks_to_repeat``: the person wants something done again and again; ``short``: there are few steps to waste."""
     if not acts:
         return []
     found = [find_repeat(acts), find_cycle(acts), find_error(acts), find_tests(acts), *find_patches(acts, contents)]
-    found += [find_looking(acts, asks_for_change), find_again(acts)]
+    found += [find_looking(acts, asks_for_change), find_again(acts), find_stale(acts) if short else None]
     if asks_to_repeat:
         found = [finding and replace(finding, bound=finding.bound.stretch(PATIENCE)) for finding in found]
     return [finding for finding in found if finding and finding.count >= finding.bound.hint]
@@ -249,6 +256,18 @@ def find_again(acts: Sequence[Act]) -> Finding | None:
             break
         count += act.outcome == last.outcome
     return Finding("again", "call " + repr(last.call), count, BOUNDS["again"], last)
+
+
+def find_stale(acts: Sequence[Act]) -> Finding | None:
+    """The last look showed nothing new, like others since something may have changed, each of them of something else
+    perhaps: it reads without end."""
+    if acts[-1].manner != "looks":
+        return None
+    since = itertools.takewhile(lambda act: not act.changed and act.nature not in ("stirs", "moves"), reversed(acts))
+    looks = [act.outcome for act in since if act.manner == "looks" and act.nature != "waits"]
+    if acts[-1].outcome not in looks[1:]:
+        return None
+    return Finding("stale", "stale", len(looks) - len(set(looks)), BOUNDS["stale"], acts[-1])
 
 
 def is_monologue(texts: Sequence[str], times: int = SAME_TEXTS) -> bool:

@@ -15,7 +15,7 @@ from hearth.agent.guard.commands import find_paths
 from hearth.agent.guard.detectors import BOUNDS, Finding, find_all, is_monologue
 from hearth.agent.guard.ladder import Rung, climb, pick_due, should_roll_back
 from hearth.agent.guard.rests import NUDGES, Rest, asks_for_change, asks_to_repeat, judge_rest
-from hearth.agent.guard.words import make_hint, make_note, make_report
+from hearth.agent.guard.words import make_hint, make_note, make_report, make_short_report, tell_tries
 from hearth.agent.loop import Tools
 from hearth.messages import Message, ToolCall
 from hearth.tools.tool import ToolResult
@@ -51,23 +51,25 @@ class Watch:
     def __init__(
         self,
         tools: Tools,
-        course: Course,
+        course: Course | None,
         task: str,
         digest: Callable[[str], str],
         rollback: Callable[[], Awaitable[bool]] = keep_files,
         *,
         may_change: bool = True,
     ) -> None:
-        """``task`` is what the person asked; ``digest`` says what a project file's content is; ``rollback`` puts the
-        files back to how they were when the turn began, and says whether it did; ``may_change`` is whether this turn
-        has tools that change something."""
+        """``course`` is None for a turn of few steps: there is no time to mend it, what goes on in spite of hints is
+        stopped. ``task`` is what the person asked; ``digest`` says what a project file's content is; ``rollback`` puts
+        the files back to how they were when the turn began, and says whether it did; ``may_change`` is whether this
+        turn has tools that change something."""
         self._tools = tools
         self._course = course
         self._task = task
         self._digest = digest
         self._rollback = rollback
         self._asks = may_change and asks_for_change(task)
-        self._patient = asks_to_repeat(task)
+        # Who may only look sees the same however often it does.
+        self._patient = may_change and asks_to_repeat(task)
         self._acts: list[Act] = []
         self._all: list[Act] = []
         self._contents: dict[str, list[str]] = {}
@@ -84,6 +86,11 @@ class Watch:
         self.hints = 0
         self.rung = Rung.GO
 
+    @property
+    def tries(self) -> str:
+        """The calls that were made most, in words."""
+        return tell_tries(self._all)
+
     def label(self, call: ToolCall) -> str:
         """The call in a few words for a person."""
         return self._tools.label(call)
@@ -99,7 +106,8 @@ class Watch:
         findings = self._find()
         self._settle(calm=not findings)
         finding = next((found for found in findings if found.hints), None)
-        if finding is None or self._spent >= MOST_HINTS:
+        ends = self._course is None and any(found.climbs for found in findings)
+        if finding is None or self._spent >= MOST_HINTS or ends:
             return result
         self.hints += 1
         self._spent += 1
@@ -111,7 +119,8 @@ class Watch:
 
     def rest(self, message: Message) -> str:
         """A nudge for a model that rests with nothing, one of each kind. Who does it again is for ``look``."""
-        rest = judge_rest(message, self._asks, bool(self._all))
+        # A short turn owes a report: what it would do next is none.
+        rest = judge_rest(message, self._asks or self._course is None, bool(self._all))
         if rest == "answer":
             return ""
         worked = len(self._all) > self._acts_at_rest >= 0
@@ -138,9 +147,12 @@ class Watch:
         if finding is None:
             return ""
         self._tried[finding.key] = finding.count
+        if self._course is None:
+            self.rung = Rung.STOP
+            return make_short_report(finding, self.hints)
         self.rung = climb(self.rung, finding)
         if self.rung == Rung.RESTART:
-            await self._restart(finding)
+            await self._restart(self._course, finding)
         elif self.rung == Rung.RETRY:
             self._course.retry()
         else:
@@ -151,10 +163,10 @@ class Watch:
         """Take note that a request did not fit the window, though the history had been made to."""
         self._overflows += 1
 
-    async def _restart(self, finding: Finding) -> None:
+    async def _restart(self, course: Course, finding: Finding) -> None:
         self._restarted = True
         self._rolled_back = should_roll_back(self._acts, finding) and await self._rollback()
-        await self._course.restart(make_note(self._task, self._acts, finding, self._rolled_back))
+        await course.restart(make_note(self._task, self._acts, finding, self._rolled_back))
         # The model has forgotten what it did, so the counts begin anew; the contents of files stay known, and so does
         # how far the ladder was climbed.
         self._acts.clear()
@@ -170,7 +182,8 @@ class Watch:
             self._spent, self.rung = 0, Rung.GO
 
     def _find(self) -> list[Finding]:
-        findings = find_all(self._acts, self._contents, self._asks, self._patient)
+        short = self._course is None
+        findings = find_all(self._acts, self._contents, self._asks, self._patient, short=short)
         if self._overflows >= BOUNDS["overflow"].hint:
             act = self._acts[-1] if self._acts else Act("", "", "")
             findings.append(Finding("overflow", "overflow", self._overflows, BOUNDS["overflow"], act))

@@ -20,6 +20,7 @@ _OTHER = {
     "todo": "do the next open item",
     "output": "wait longer with wait, or do something else meanwhile",
     "kill": "go on without it",
+    "report": "call it with a summary of one sentence",
 }
 
 
@@ -56,6 +57,9 @@ def make_hint(finding: Finding, second: bool) -> str:
         case "looking":
             said = f"{count} calls have only looked since the last change"
             other = "make the smallest change that could be right, and check it; or say what is missing"
+        case "stale":
+            said = f"{count} calls have shown only what was seen before"
+            other = "look at something new, or answer with what you have"
         case _:
             said = f"the same happened {count} times"
     if second:
@@ -81,12 +85,9 @@ def make_note(task: str, acts: Sequence[Act], finding: Finding, rolled_back: boo
 
 def make_report(acts: Sequence[Act], finding: Finding, hints: int, restarted: bool, rolled_back: bool) -> str:
     """For the person, in one line: what went round, what was tried about it, what still fails, what is in the files."""
-    tried = [f"{hints} hint{'s' if hints > 1 else ''}"] if hints else []
-    tried += ["a fresh start"] if restarted else []
-    tried += ["a new try at a higher temperature"]
+    tried = [*_tell_hints(hints), *(["a fresh start"] if restarted else []), "a new try at a higher temperature"]
     changed = list(dict.fromkeys(path for act in acts for path, _ in act.changed))
-    parts = [f"it went round in circles: {tell_circle(finding)}"]
-    parts += [f"{_and(tried)} did not help"]
+    parts = [_tell_vain(finding, tried)]
     parts += [f"done: {tell_tries(acts)}"] if acts else []
     if failing := _tell_failing(acts, "still failing: "):
         parts.append(failing)
@@ -95,6 +96,20 @@ def make_report(acts: Sequence[Act], finding: Finding, hints: int, restarted: bo
     parts.append(f"changed files: {_join(changed)}" if changed else "no file was changed")
     parts.append("say which file or cause to look at, or give it a smaller task")
     return "; ".join(parts)
+
+
+def make_short_report(finding: Finding, hints: int) -> str:
+    """What went round where only hints are tried."""
+    return _tell_vain(finding, _tell_hints(hints))
+
+
+def _tell_hints(hints: int) -> list[str]:
+    return [f"{hints} hint{'s' if hints > 1 else ''}"] if hints else []
+
+
+def _tell_vain(finding: Finding, tried: Sequence[str]) -> str:
+    said = f"it went round in circles: {tell_circle(finding)}"
+    return f"{said}; {_and(tried)} did not help" if tried else said
 
 
 def tell_circle(finding: Finding) -> str:
@@ -113,6 +128,8 @@ def tell_circle(finding: Finding) -> str:
             return f"{finding.what} went to and fro between the same contents {count} times"
         case "looking":
             return f"{count} calls only looked, and nothing was changed"
+        case "stale":
+            return f"{count} calls showed only what it had seen before"
         case "overflow":
             return f"the conversation did not fit the model's window {count} times"
         case "rest":
