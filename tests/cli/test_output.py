@@ -186,7 +186,9 @@ def test_what_a_model_says_cannot_drive_the_terminal() -> None:
     assert printable("a\x1b[31mb\x07\x9bc\r\td\n") == "a[31mbc\td\n"
     assert printable("rm \u202efoo\u2066 x") == "rm foo x"
     assert call_line(ToolCalled("c", "bash", "{}", "echo \x1b[2J\nrm x")) == "bash echo [2J rm x"
+    assert call_line(ToolCalled("c", "ba\x1b[2Jsh", "{}", "ls")) == "ba[2Jsh ls"
     assert len(call_line(ToolCalled("c", "bash", "y" * 500))) < 220
+    assert error_line(Failed("engine", "no \x1b]0;x\x07luck")) == "hearth: no ]0;xluck"
 
 
 def test_long_results_are_cut() -> None:
@@ -219,6 +221,10 @@ def test_who_is_asked_sees_what_the_line_does_not_show() -> None:
     assert hidden("ls …", '{"command": "ls\\nrm \\u001bx"}') == ["command:", "  ls", "  rm x"]
     assert hidden("x" * 201, json.dumps({"command": "x" * 201})) == ["command: " + "x" * 201]
     assert hidden("a.py", '{"path": "a.py", "old": "one", "new": "", "all": true}') == ["old: one"]
+    assert hidden("ls", json.dumps({"command": "ls", "a\x1b[2J\nb": "x"})) == ["a[2J b: x"]
+    edits = [{"path": "a.py", "old": "one", "new": "two"}, {"path": "a.py", "old": "three", "new": "rm\nfour"}]
+    shown = ["edits 1 old: one", "edits 1 new: two", "edits 2 old: three", "edits 2 new:", "  rm", "  four"]
+    assert hidden("a.py", json.dumps({"edits": edits})) == shown
     for arguments in ("", "[", "[1]", '{"x":' + "[" * 10_000):
         assert hidden("", arguments) == []
 

@@ -177,6 +177,31 @@ def test_names_that_are_no_text_can_be_shown(paths: Paths, project: Path, capsys
     assert hearth_json(capsys, "undo")["files"] == ["\\xff\\nx"]
 
 
+def test_a_folder_and_names_that_would_drive_the_terminal(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\x1b[2J")
+    try:
+        folder.mkdir()
+    except OSError:
+        folder = tmp_path / "\x1b[2J"  # Some systems have no names that are no text.
+        folder.mkdir()
+    monkeypatch.chdir(folder)
+    play(paths, folder, "s1", "say \x1b[2J")
+    transcript = open_transcript(paths.sessions, "s1")
+    transcript.begin_turn(os.fsdecode(b"say \xff\x1b[2J"))
+    snapshots = open_snapshots(paths, folder)
+    transcript.add_snapshot("begin", snapshots.capture())
+    (folder / "\x1b[2J").touch()
+    transcript.add_snapshot("end", snapshots.capture())
+    transcript.end_turn("completed", "")
+    transcript.close()
+    assert hearth_json(capsys, "list", "--all")[0]["directory"] == str(folder)
+    assert hearth_json(capsys, "show")["directory"] == str(folder)
+    for verb in ("list", "list --all", "show", "context", "undo --dry-run", "redo", "undo", "search say"):
+        assert "\x1b" not in "".join(hearth(capsys, *verb.split(), code=2 if verb == "redo" else 0)), verb
+
+
 def test_export(paths: Paths, project: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     play(paths, project, "s1", "grüße 🔥")
     for name, start in (("a.md", "# grüße 🔥"), ("b.html", "<!doctype html>"), ("c.json", "{\n")):

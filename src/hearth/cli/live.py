@@ -19,10 +19,10 @@ from hearth.cli.output import (
     error_line,
     first_lines,
     hidden_lines,
-    printable,
     progress_line,
     rewrite_line,
 )
+from hearth.cli.plain import printable
 from hearth.events import (
     CommandOutput,
     Event,
@@ -157,7 +157,7 @@ class LiveText:
 
 async def ask_terminal(call: ToolCall, label: str) -> bool:
     """Ask on standard error whether a call may run; anything but yes is no."""
-    for line in (f"{call.name} {printable(label)}", *(f"  {line}" for line in hidden_lines(call, label))):
+    for line in (f"{printable(call.name)} {printable(label)}", *(f"  {line}" for line in hidden_lines(call, label))):
         print(line, file=sys.stderr)
     return await read_answer()
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from hearth import __version__
+from hearth.cli.plain import printable
 from hearth.errors import HearthError
 
 COMMANDS = {
@@ -123,8 +124,8 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     for stream in (sys.stdout, sys.stderr):
-        # Where the locale has no dot or bar, a question mark stands for it.
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+        # A question mark stands for a dot or bar that the locale does not have, and for bytes that are no text.
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
@@ -136,7 +137,7 @@ def _drop_output() -> None:
 def _say(error: Exception, line: str, code: int) -> int:
     if os.environ.get("HEARTH_DEBUG") == "1":
         sys.excepthook(type(error), error, error.__traceback__)
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:

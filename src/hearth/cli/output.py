@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
+from hearth.cli.plain import printable
 from hearth.events import Event, Failed, Finished, Progress, Rewritten, ToolCalled, UsageReported, event_to_json
 from hearth.messages import ToolCall, Usage
 
-# Beside what drives the terminal, what turns the order of letters round: "rm x" must not look like "x mr".
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BAR_WIDTH = 24
 REWRITES = {
     "compaction": "the conversation was summed up",
@@ -129,13 +128,13 @@ def cache_line(usage: Usage) -> str:
 
 def error_line(event: Failed) -> str:
     """The failure as one line."""
-    return f"hearth: {event.message} · {event.fix}" if event.fix else f"hearth: {event.message}"
+    return printable(f"hearth: {event.message} · {event.fix}" if event.fix else f"hearth: {event.message}")
 
 
 def call_line(event: ToolCalled) -> str:
     """The call as one line: the tool and its label."""
     label = printable(event.label or event.arguments).replace("\n", " ")
-    return f"{event.name} {label if len(label) <= LONGEST_LABEL else label[:LONGEST_LABEL] + '…'}"
+    return f"{printable(event.name)} {label if len(label) <= LONGEST_LABEL else label[:LONGEST_LABEL] + '…'}"
 
 
 def hidden_lines(call: ToolCall, label: str) -> list[str]:
@@ -147,11 +146,23 @@ def hidden_lines(call: ToolCall, label: str) -> list[str]:
     if not isinstance(arguments, dict):
         return []
     lines: list[str] = []
-    for name, value in arguments.items():
-        if isinstance(value, str) and (len(label) > LONGEST_LABEL or value.strip() not in label):
+    for name, value in _texts("", arguments):
+        if len(label) > LONGEST_LABEL or value.strip() not in label:
             shown = first_lines(value, MOST_ASKED_LINES)
             lines += [f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *(f"  {line}" for line in shown)]
     return lines
+
+
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The texts in an argument, however deep, and what each is called: ``edits 2 new``."""
+    if isinstance(value, str):
+        yield printable(name).replace("\n", " "), value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(f"{name} {key}".strip(), inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, 1):
+            yield from _texts(f"{name} {number}", inner)
 
 
 def progress_line(event: Progress) -> str:
@@ -198,8 +209,3 @@ def end_lines(text: str, most: int) -> list[str]:
 
 def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def printable(text: str) -> str:
-    """Text without control characters: what a model or a file says must not drive the terminal."""
-    return _CONTROL.sub("", text)

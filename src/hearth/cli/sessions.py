@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from hearth.agent.costs import costs_of_records
 from hearth.agent.export import to_json, to_markdown
@@ -29,6 +28,7 @@ from hearth.agent.sessions import (
 )
 from hearth.agent.transcript import find_session, latest_session, open_transcript
 from hearth.cli.models.text import count_text, memory_text, table
+from hearth.cli.plain import printable
 from hearth.errors import StateError, UsageError
 from hearth.paths import Paths, resolve_paths
 from hearth.settings import load_settings
@@ -121,7 +121,7 @@ def _list(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _where(outline: Outline, everywhere: bool) -> str:
-    return outline.directory if everywhere else outline.model
+    return printable(outline.directory if everywhere else outline.model)
 
 
 def _show(args: argparse.Namespace, paths: Paths) -> int:
@@ -151,7 +151,7 @@ def _show(args: argparse.Namespace, paths: Paths) -> int:
             }
         )
     print(f"{session.id}  {session.title}")
-    print(f"{session.frame.model} in {session.frame.directory}, begun {session.created}")
+    print(printable(f"{session.frame.model} in {session.frame.directory}, begun {session.created}"))
     if session.forked_from:
         print(f"forked from {session.forked_from}")
     rows = [
@@ -178,7 +178,7 @@ def _context(args: argparse.Namespace, paths: Paths) -> int:
     about = "" if costs.exact else "about "
     speed = f", read at {costs.speed:,.0f} tokens/s" if costs.speed else ""
     print(f"{session.id}  {session.title}")
-    print(f"{costs.model}: {about}{count_text(costs.total, 'token')}{speed}")
+    print(f"{printable(costs.model)}: {about}{count_text(costs.total, 'token')}{speed}")
     rows = [
         (item.name, f"{item.tokens:,}", f"{item.share:.0%}", f"{item.seconds:.1f} s" if costs.speed else "")
         for item in costs.items
@@ -362,12 +362,14 @@ def _outline_json(outline: Outline) -> dict[str, Any]:
 
 
 def _path(path: str) -> str:
-    """A path as it can be shown: the root has an empty one, and not all names are text."""
-    return os.fsencode(path or ".").decode("utf-8", errors="backslashreplace").replace("\n", "\\n")
+    """A path as it can be shown: the root has an empty one, and not all names are text, or harmless on a terminal."""
+    text = os.fsencode(path or ".").decode("utf-8", errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _print_json(value: Any) -> int:
-    print(msgspec.json.encode(value).decode())
+    # A folder or a prompt may hold bytes that are no text: only escaped can they be written.
+    print(json.dumps(value, separators=(",", ":")))
     return 0
 
 

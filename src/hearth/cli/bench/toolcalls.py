@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hearth.cli.output import printable
+from hearth.cli.plain import printable
 from hearth.errors import UsageError
 from hearth.llm.repair.cases import BadCase, Case, Result, RightCall, is_right, react, read_cases
 from hearth.paths import Paths
