@@ -10,8 +10,10 @@ of its own, so that the sum of all is what was spent.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar, Literal
+
+import msgspec
 
 from hearth.messages import Usage
 
@@ -21,8 +23,7 @@ Rewrite = Literal["compaction", "mask", "restart", "retry", "undo", "redo"]
 """Why what was sent is no longer what will be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStarted:
+class SessionStarted(msgspec.Struct, frozen=True):
     """A turn begins. ``resumed`` says whether the session has earlier turns."""
 
     type: ClassVar[str] = "session"
@@ -33,8 +34,7 @@ class SessionStarted:
     resumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """Work that makes no text yet. In ``prefill``, ``done`` of ``total`` tokens; ``eta_s`` is -1 when unknown. In
     ``subagent``, steps."""
 
@@ -46,24 +46,21 @@ class Progress:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A piece of the answer."""
 
     type: ClassVar[str] = "text"
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(msgspec.Struct, frozen=True):
     """A piece of the model's reasoning."""
 
     type: ClassVar[str] = "reasoning"
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(msgspec.Struct, frozen=True):
     """A tool is about to run. ``arguments`` is the JSON text as the model wrote it; ``label`` is for people."""
 
     type: ClassVar[str] = "tool_call"
@@ -73,8 +70,7 @@ class ToolCalled:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOutput:
+class CommandOutput(msgspec.Struct, frozen=True):
     """What a command said since the last time, while it still runs. For people: the model sees the result alone."""
 
     type: ClassVar[str] = "output"
@@ -82,8 +78,7 @@ class CommandOutput:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolReturned:
+class ToolReturned(msgspec.Struct, frozen=True):
     """A tool has run. ``text`` is what the model sees, ``shown`` what a person sees (a diff, the first lines)."""
 
     type: ClassVar[str] = "tool_result"
@@ -95,8 +90,7 @@ class ToolReturned:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReported:
+class UsageReported(msgspec.Struct, frozen=True):
     """What the step cost; flat in JSON: prompt, reused, new, generated (tokens), prefill_s, decode_s."""
 
     type: ClassVar[str] = "usage"
@@ -104,8 +98,7 @@ class UsageReported:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(msgspec.Struct, frozen=True):
     """The history was rewritten, which is the only thing that makes the engine read it again. Tokens before and after,
     and how many seconds it took to make and will about take to read; ``note`` says for a person what was left out."""
 
@@ -118,8 +111,7 @@ class Rewritten:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The turn cannot go on. ``source`` says who failed: gateway, engine, agent; ``partial`` is the text so far."""
 
     type: ClassVar[str] = "error"
@@ -130,8 +122,7 @@ class Failed:
     partial: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The turn is over."""
 
     type: ClassVar[str] = "result"
@@ -159,7 +150,7 @@ Event = (
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """The event as one object of the stream-json contract, ``type`` first."""
-    fields = asdict(event)
+    fields = msgspec.structs.asdict(event)
     if isinstance(event, UsageReported):
         fields = {"step": event.step, **asdict(event.usage)}
     return {"type": event.type, **fields}

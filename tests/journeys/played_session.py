@@ -177,7 +177,7 @@ def check_contract(played: Played) -> None:
     usage = ["step", *(each.name for each in fields(Usage))]
     for line in lines:
         kind = KINDS[line["type"]]
-        names = usage if kind is UsageReported else [each.name for each in fields(kind)]
+        names = usage if kind is UsageReported else list(kind.__struct_fields__)
         assert list(line) == ["type", *names]
     kinds = [line["type"] for line in lines]
     assert kinds[-1] == "result"

@@ -7,8 +7,9 @@ exactly one of Completed, Truncated and Failed.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from hearth.llm.request import Request
 from hearth.messages import Message, Usage
@@ -16,30 +17,26 @@ from hearth.messages import Message, Usage
 _NOTHING = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(msgspec.Struct, frozen=True):
     """A piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(msgspec.Struct, frozen=True):
     """A piece of the model's reasoning."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallDelta:
+class CallDelta(msgspec.Struct, frozen=True):
     """A piece of what is, or may become, a call: of its arguments, or of markup around them. It is no text to be shown,
     and nobody may read a call from it: the calls are in Completed. It is for who watches what a model writes."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PrefillProgress:
+class PrefillProgress(msgspec.Struct, frozen=True):
     """``done`` of ``total`` prompt tokens are processed, ``reused`` of them came from KV state; ``seconds`` so far."""
 
     done: int
@@ -54,16 +51,14 @@ class PrefillProgress:
         return round((self.total - self.done) / rate, 1) if rate > 0 else -1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """The model is being loaded, or the request waits for its turn; ``note`` is the server's own word on it."""
 
     reason: Literal["loading", "queued"]
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resampled:
+class Resampled(msgspec.Struct, frozen=True):
     """What came so far of this answer does not count, it is asked again; ``attempt`` counts from 1.
 
     ``usage`` is what the discarded answer cost, as far as that is known. The final event has that of the last one only,
@@ -75,8 +70,7 @@ class Resampled:
     usage: Usage = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The model ended its answer by itself.
 
     ``broken`` says why a dialect of ours finds no certain reading of it; then ``message`` is the text as it came, or
@@ -88,16 +82,14 @@ class Completed:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Truncated:
+class Truncated(msgspec.Struct, frozen=True):
     """The answer was cut at the token limit. Its calls are not in ``message``: a cut call MUST NOT be run."""
 
     message: Message
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """There is no answer. ``source`` says who failed: gateway, engine or agent; ``partial`` is the text so far.
 
     A request that was too long has ``window``, the tokens that the model holds, and ``asked``, those of the request, 0

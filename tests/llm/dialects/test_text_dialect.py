@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -286,7 +287,7 @@ async def test_all_else_goes_through(line: Line) -> None:
     final = seen[-1]
     match line:
         case Failed():
-            assert final == replace(line, partial="")
+            assert final == msgspec.structs.replace(line, partial="")
         case _:
             assert isinstance(final, Completed)
             assert final.message == line

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+import msgspec
+
 from hearth.llm.answer import CallDelta, Completed, Failed, Model, ModelEvent, Resampled, TextDelta, Truncated
 from hearth.llm.dialects.text.parser import TextParser
 from hearth.llm.dialects.text.render import render_messages
@@ -58,7 +60,7 @@ class TextDialect:
                             yield TextDelta(said)
                         yield _ended(event, whole)
                     case Failed():
-                        yield replace(event, partial=parser.content)
+                        yield msgspec.structs.replace(event, partial=parser.content)
                     case _:
                         yield event
 
@@ -69,6 +71,6 @@ class TextDialect:
 
 def _ended(event: Completed | Truncated, message: Message) -> Completed | Truncated:
     if isinstance(event, Truncated):
-        return replace(event, message=message)
+        return msgspec.structs.replace(event, message=message)
     refusals = [call.refusal for call in message.tool_calls if call.refusal]
-    return replace(event, message=message, broken=refusals[0] if refusals else event.broken)
+    return msgspec.structs.replace(event, message=message, broken=refusals[0] if refusals else event.broken)
