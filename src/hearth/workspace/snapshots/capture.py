@@ -105,17 +105,21 @@ class Capture:
         return Seen(after, "f", name, whole and not is_racy(after, looked))
 
     def _keep(self, data: bytes, old: Seen | None, writer: BlobWriter) -> str:
-        if old is not None and old.kind != "x" and blob_id(data) == old.id:
-            return old.id
+        if (old is not None or self._kept) and self._has(name := blob_id(data), old):
+            return name
         return writer.write(data)
 
     def _keep_large(self, file: int, size: int, old: Seen | None, writer: BlobWriter) -> str:
         # To name it takes a tenth of the time that it takes to keep it.
         name = blob_id_of(size, lambda: os.read(file, PIECE))
-        if name in self._kept or (old is not None and old.kind != "x" and name == old.id):
+        if self._has(name, old):
             return name
         os.lseek(file, 0, os.SEEK_SET)
         return writer.copy(size, lambda: os.read(file, PIECE))
+
+    def _has(self, name: str, old: Seen | None) -> bool:
+        """Whether these bytes are known to be in the store."""
+        return name in self._kept or (old is not None and old.kind != "x" and name == old.id)
 
     def _name(self, state: State) -> None:
         """Give every folder its tree, from the innermost outwards; a folder as it was keeps the one it had."""

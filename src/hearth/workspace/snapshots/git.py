@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,9 @@ CONFIG = """\
 _NAME = re.compile("[0-9a-f]{40}")
 PIECE = 1 << 20
 """Bytes that are read and handed on at once."""
+MOST_ASKED = 96
+"""Objects that are asked for ahead: their names take less than the smallest pipe holds, so that asking never waits for
+git, which waits for us to read."""
 
 
 class LostError(StateError):
@@ -212,11 +216,20 @@ class BlobWriter:
 
 
 class ObjectReader:
-    """Reads objects, one at a time."""
+    """Reads objects, one at a time. git looks for the next ones meanwhile when they are asked for ahead."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self._process = process
         self._folder = folder
+        self._asked: deque[str] = deque()
+
+    def ask(self, names: Iterable[str]) -> None:
+        """Say which blobs will be read next, in this order; at most MOST_ASKED. Those that are not read after all are
+        passed over."""
+        self._pass_over("")
+        known = [name for name in names if _NAME.fullmatch(name)]
+        self._asked.extend(known)
+        self._send("".join(f"{name}\n" for name in known))
 
     def tree(self, name: str) -> dict[str, Item]:
         """A folder's entries."""
@@ -238,33 +251,50 @@ class ObjectReader:
         what was handed over must then not be used."""
         if not _NAME.fullmatch(name):
             raise lost(self._folder, f"{name!r} is no snapshot")
-        stream, output = self._process.stdin, self._process.stdout
-        assert stream is not None
-        assert output is not None
+        if not self._pass_over(name):
+            self._send(f"{name}\n")
+        self._take(name, kind, write)
+
+    def _pass_over(self, name: str) -> bool:
+        """Read what was asked for before this one; whether it is next."""
+        while self._asked:
+            ahead = self._asked.popleft()
+            if ahead == name:
+                return True
+            with suppress(LostError):
+                self._take(ahead, "blob", len)
+        return False
+
+    def _send(self, lines: str) -> None:
+        assert self._process.stdin is not None
         try:
-            stream.write(f"{name}\n".encode("ascii"))
-            stream.flush()
-            head = output.readline().split()
-            if len(head) != 3 or head[1] != kind.encode():
-                raise lost(self._folder, f"{kind} {name} is not there")
-            left = int(head[2])
-            digest = hashlib.sha1(b"%b %d\0" % (head[1], left), usedforsecurity=False)
-            refused: OSError | None = None
-            while left:
-                piece = output.read(min(left, PIECE))
-                if not piece:
-                    raise lost(self._folder, f"{kind} {name} is damaged")
-                digest.update(piece)
-                left -= len(piece)
-                try:
-                    if refused is None:
-                        write(piece)
-                except OSError as error:
-                    # The rest must be read all the same: the next answer follows it.
-                    refused = error
-            output.read(1)
+            self._process.stdin.write(lines.encode("ascii"))
+            self._process.stdin.flush()
         except BrokenPipeError as error:
             raise unusable(self._folder, "git ended") from error
+
+    def _take(self, name: str, kind: str, write: Callable[[bytes], object]) -> None:
+        output = self._process.stdout
+        assert output is not None
+        head = output.readline().split()
+        if len(head) != 3 or head[1] != kind.encode():
+            raise lost(self._folder, f"{kind} {name} is not there")
+        left = int(head[2])
+        digest = hashlib.sha1(b"%b %d\0" % (head[1], left), usedforsecurity=False)
+        refused: OSError | None = None
+        while left:
+            piece = output.read(min(left, PIECE))
+            if not piece:
+                raise lost(self._folder, f"{kind} {name} is damaged")
+            digest.update(piece)
+            left -= len(piece)
+            try:
+                if refused is None:
+                    write(piece)
+            except OSError as error:
+                # The rest must be read all the same: the next answer follows it.
+                refused = error
+        output.read(1)
         if refused is not None:
             raise refused
         if digest.hexdigest() != name:

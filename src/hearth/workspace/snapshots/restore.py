@@ -7,12 +7,14 @@ import errno
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots.difference import Change, Plan
-from hearth.workspace.snapshots.git import LostError, ObjectReader
+from hearth.workspace.snapshots.git import MOST_ASKED, LostError, ObjectReader
+from hearth.workspace.snapshots.place import make_apart
 from hearth.workspace.snapshots.state import State, status_of
 from hearth.workspace.snapshots.survey import Descent
 from hearth.workspace.snapshots.tree import Item, split
@@ -20,6 +22,8 @@ from hearth.workspace.snapshots.tree import Item, split
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FORCED_ALONE = 200
 """Files that are forced to the disk one by one; more are forced all together at the end."""
+MANY = 500
+"""Files and folders from which on it counts where on the disk the folder around them is made."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,6 +37,7 @@ class Restoration:
         self._reader = reader
         self._modes: dict[str, int] = {}
         self._touched: set[int] = set()
+        self._large: set[str] = set()
         self.left: dict[str, str] = dict.fromkeys(plan.kept, "it is not kept in snapshots")
         self.done: list[str] = []
 
@@ -44,13 +49,17 @@ class Restoration:
         gone = [path for path, (old, new) in kinds.items() if old in ("f", "l") and new in (None, "d")]
         folders_gone = [path for path, (old, new) in kinds.items() if old == "d" and new != "d"]
         folders_new = [path for path, (old, new) in kinds.items() if new == "d" and old != "d"]
+        self._large = _find_large(folders_new, files)
         alone = len(files) <= FORCED_ALONE
         try:
             # All are sorted: a folder comes before what is in it, and its neighbours after that.
             self._each(gone, self._remove)
             self._each(reversed(folders_gone), self._remove_folder)
             self._each(folders_new, self._make_folder)
-            self._each(files, lambda path: self._write(path, force=alone))
+            for start in range(0, len(files), MOST_ASKED):
+                some = files[start : start + MOST_ASKED]
+                self._reader.ask(self._contents(some))
+                self._each(some, lambda path: self._write(path, force=alone))
             if not alone:
                 os.sync()
         finally:
@@ -66,6 +75,12 @@ class Restoration:
 
     def _all(self) -> Iterator[tuple[str, Change]]:
         return iter(sorted(self._changes.items()))
+
+    def _contents(self, paths: Iterable[str]) -> Iterator[str]:
+        """The blobs that writing these files reads; where only the mode changes none is."""
+        for old, new in map(self._changes.__getitem__, paths):
+            if new is not None and (old is None or old.id != new.id):
+                yield new.id
 
     def _try(self, path: str, do: Callable[[str], None]) -> None:
         try:
@@ -92,7 +107,10 @@ class Restoration:
     def _make_folder(self, path: str) -> None:
         with self._parent(path, create=True) as (folder, name):
             if self._is_as_seen(folder, name, path):
-                os.mkdir(name, 0o700, dir_fd=folder)
+                if path in self._large:
+                    make_apart(folder, name)
+                else:
+                    os.mkdir(name, 0o700, dir_fd=folder)
                 self._own(folder, name)
 
     def _write(self, path: str, *, force: bool) -> None:
@@ -203,6 +221,19 @@ class Restoration:
             else:
                 if path in wanted and path not in self.done:
                     self.done.append(path)
+
+
+def _find_large(folders: Iterable[str], files: Iterable[str]) -> set[str]:
+    """Of new folders those that get many files and folders, and are in no other new one."""
+    made = set(folders)
+    inside: Counter[str] = Counter()
+    for path in (*made, *files):
+        top = around = split(path)[0]
+        while around in made:
+            top, around = around, split(around)[0]
+        if top in made:
+            inside[top] += 1
+    return {path for path, many in inside.items() if many >= MANY}
 
 
 def _chmod(folder: int, name: str, mode: int) -> bool:
