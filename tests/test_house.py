@@ -85,6 +85,13 @@ LATE_IMPORTS = {
     ("weights/fetch/wire.py", "truststore"),
     # Only where there is such a card.
     ("weights/hardware/nvidia.py", "pynvml"),
+    # A session edits in one form.
+    ("agent/equipment.py", "hearth.tools.apply_patch"),
+    ("agent/equipment.py", "hearth.tools.hashline"),
+    ("agent/equipment.py", "hearth.tools.multi_edit"),
+    ("agent/equipment.py", "hearth.tools.replace_lines"),
+    ("agent/equipment.py", "hearth.tools.replace_symbol"),
+    ("agent/equipment.py", "hearth.tools.search_replace"),
     # A session speaks one dialect.
     ("agent/minds.py", "hearth.llm.dialects.harmony.client"),
     ("agent/minds.py", "hearth.llm.dialects.harmony.form"),
@@ -94,6 +101,8 @@ LATE_IMPORTS = {
     # A grammar is loaded when a file of its language is first read, if it is installed at all.
     ("workspace/syntax/languages.py", "tree_sitter"),
     ("workspace/syntax/languages.py", "tree_sitter_*"),
+    # Only what is too long is looked through for what counts.
+    ("tools/outputs.py", "hearth.tools.focus"),
     # A session that does not search does not pay for it.
     ("tools/grep.py", "regex"),
 }

@@ -10,21 +10,15 @@ from typing import Any
 from hearth.messages import Message
 from hearth.sandbox.background import Background
 from hearth.sandbox.command import PlainShell, Shell
-from hearth.tools.apply_patch import ApplyPatch
 from hearth.tools.bash import Bash
 from hearth.tools.edit import Edit
 from hearth.tools.glob import Glob
 from hearth.tools.grep import Grep
-from hearth.tools.hashline import Hashline
 from hearth.tools.kill import Kill
-from hearth.tools.multi_edit import MultiEdit
 from hearth.tools.output import Output
 from hearth.tools.outputs import Outputs, Shelf
 from hearth.tools.read import Margin, Read
-from hearth.tools.replace_lines import ReplaceLines
-from hearth.tools.replace_symbol import ReplaceSymbol
 from hearth.tools.report import ReportTool
-from hearth.tools.search_replace import SearchReplace
 from hearth.tools.task import Kind, Report, Spawn, Task
 from hearth.tools.telling import Report as Telling
 from hearth.tools.todo import Todo, find_items
@@ -101,17 +95,42 @@ class Equipment:
             Read(self.workspace, sight, margin, self._shelf, self.outputs.limit),
             Write(editor),
             Edit(editor, self._telling),
-            MultiEdit(editor),
-            SearchReplace(editor),
-            ApplyPatch(editor),
-            ReplaceLines(editor),
-            ReplaceSymbol(editor),
-            Hashline(editor),
+            *(tool for name in names if (tool := _make_editing(name, editor))),
             Bash(self._shell, self._bash_timeout_s, background, cut, names),
             *running,
-            Grep(self.workspace, self.outputs.limit),
+            Grep(self.workspace, self.outputs.limit, self._shelf),
             Glob(self.workspace, self.outputs.limit),
         ]
+
+
+def _make_editing(name: str, editor: Editor) -> Tool[Any] | None:
+    """The tool of one of the rarer forms of edits; None for any other name."""
+    match name:
+        case "multi_edit":
+            from hearth.tools.multi_edit import MultiEdit
+
+            return MultiEdit(editor)
+        case "search_replace":
+            from hearth.tools.search_replace import SearchReplace
+
+            return SearchReplace(editor)
+        case "apply_patch":
+            from hearth.tools.apply_patch import ApplyPatch
+
+            return ApplyPatch(editor)
+        case "replace_lines":
+            from hearth.tools.replace_lines import ReplaceLines
+
+            return ReplaceLines(editor)
+        case "replace_symbol":
+            from hearth.tools.replace_symbol import ReplaceSymbol
+
+            return ReplaceSymbol(editor)
+        case "hashline":
+            from hearth.tools.hashline import Hashline
+
+            return Hashline(editor)
+    return None
 
 
 def make_toolbox(names: Sequence[str], directory: Path, telling: Telling = "full") -> Toolbox:

@@ -1,6 +1,7 @@
 """Whole outputs of a session, kept beside its transcript: what a model sees of them is cut, what it can read is not.
 
-Nothing is written into the owner's project. The names are virtual (``output:7``); the read tool resolves them.
+Nothing is written into the owner's project. The names are virtual (``output:7``); the tools read and grep resolve
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from hearth.errors import WorkspaceError
-from hearth.tools.focus import focus
 from hearth.tools.truncate import LONGEST_OUTPUT, cut_lines, fitting, keep_ends
 from hearth.workspace.files import Workspace
 
@@ -39,6 +39,8 @@ class Outputs:
         limit = fitting(plain, self.limit)
         if len(plain) <= limit:
             return plain
+        from hearth.tools.focus import focus
+
         shown = focus(plain, limit) or keep_ends(plain, limit)
         name = self.keep(text)
         return f"{shown.rstrip()}\n[{len(text):,} characters; the whole is in {name}]\n" if name else shown
@@ -82,7 +84,7 @@ class Outputs:
 
 
 class Shelf:
-    """What the read tool may open beside the project: whole outputs, and skills from outside (``skill:NAME/FILE``)."""
+    """What the tools read and grep may open beside the project: whole outputs, and skills from outside (``skill:NAME/FILE``)."""
 
     def __init__(self, outputs: Outputs, skills: Mapping[str, Path] | None = None) -> None:
         """``skills`` are the folders of skills that do not lie in the project, by name."""
@@ -102,3 +104,12 @@ class Shelf:
         if folder is None:
             raise WorkspaceError(f"there is no skill {name!r}", f"the skills are: {', '.join(self._skills) or 'none'}")
         return Workspace(folder).open(inner or "SKILL.md")
+
+    def read_text(self, path: str) -> str:
+        """The whole text, as far as LARGEST_OUTPUT goes; what is not UTF-8 is replaced. Raises WorkspaceError."""
+        descriptor = self.open(path)
+        try:
+            with os.fdopen(descriptor, encoding="utf-8", errors="replace", newline="") as file:
+                return file.read(LARGEST_OUTPUT)
+        except OSError as error:
+            raise WorkspaceError(f"{path}: {error.strerror}") from error
