@@ -136,7 +136,16 @@ def name_line(name: str, arguments: Arguments) -> str:
     return f"{name}\n{json.dumps(arguments, ensure_ascii=False)}"
 
 
-TAGGED: tuple[Writer, ...] = (qwen_coder, glm, minimax, dsml)
+def element(name: str, arguments: Arguments) -> str:
+    inner = "".join(f"<{key}>\n{text(value)}\n</{key}>\n" for key, value in arguments.items())
+    return f"<{name}>\n{inner}</{name}>"
+
+
+def react(name: str, arguments: Arguments) -> str:
+    return f"Thought: I need {name}.\nAction: {name}\nAction Input: {json.dumps(arguments, ensure_ascii=False)}"
+
+
+TAGGED: tuple[Writer, ...] = (qwen_coder, glm, minimax, dsml, element)
 """Their values are raw text between tags."""
 DELIMITED: tuple[Writer, ...] = (gemma, function_gemma)
 MARKED: tuple[Writer, ...] = (
@@ -144,5 +153,5 @@ MARKED: tuple[Writer, ...] = (
     *TAGGED,
     *DELIMITED,
 )
-WHOLE: tuple[Writer, ...] = (llama_bare, python_list, tool_code, fenced, name_line)
+WHOLE: tuple[Writer, ...] = (llama_bare, python_list, tool_code, fenced, name_line, react)
 """They count only as the whole message."""

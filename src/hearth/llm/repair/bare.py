@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from hearth.llm.repair.blocks import read_blocks
 from hearth.llm.repair.envelopes import BEGUN, open_envelopes
 from hearth.llm.repair.found import Found
 from hearth.llm.repair.loose import Broken, Open, read_value
@@ -34,6 +35,25 @@ def read_message(text: str, fences: list[Fence], offer: Offer) -> tuple[Found, .
             calls += inner
         return tuple(calls)
     return read_whole(strip_junk(text), offer, positional=False)
+
+
+def read_changes(text: str, offer: Offer) -> tuple[Found, ...]:
+    """The edits that a message of nothing but SEARCH/REPLACE blocks consists of, as aider asks for them, fenced or not.
+    A block below another of the same file need not name it again."""
+    edit = offer.of_kind("edit")
+    if not edit or "SEARCH" not in text:
+        return ()
+    blocks = read_blocks(strip_junk(text))
+    if not blocks or not blocks[0].path:
+        return ()
+    if "blocks" in offer.parameters(edit).get("properties", {}):
+        return (Found(edit, {"blocks": text}, 0, len(text)),)
+    calls: list[Found] = []
+    path = ""
+    for block in blocks:
+        path = block.path or path
+        calls.append(Found(edit, {"path": path, "old": block.old, "new": block.new}, 0, len(text)))
+    return tuple(calls)
 
 
 def read_whole(text: str, offer: Offer, positional: bool) -> tuple[Found, ...]:

@@ -18,7 +18,7 @@ class Block:
 
 def read_blocks(text: str) -> tuple[Block, ...]:
     """The blocks that a text consists of; none if there is anything else in it: words between them, a block that is
-    open, one with a mark in its lines."""
+    open, one with a mark in its lines. Lines of fences around them count as blank."""
     blocks: list[Block] = []
     path, lines = "", _LINE.findall(text)
     at = 0
@@ -34,9 +34,10 @@ def read_blocks(text: str) -> tuple[Block, ...]:
             path, at = "", end + 1
             continue
         named = _PATH.fullmatch(bare)
-        if bare and (path or not named):
-            return ()
-        path = named["path"] if bare and named else path
+        if bare and not _FENCE.fullmatch(bare):
+            if path or not named:
+                return ()
+            path = named["path"]
         at += 1
     return () if path else tuple(blocks)
 
@@ -71,5 +72,9 @@ _DIVIDER = re.compile(r"={7}")
 _REPLACE = re.compile(r">{7} REPLACE|\+{7} REPLACE")
 _PLACE = re.compile(r":(?:start|end)_line:\s*\[?[0-9]{1,9}\]?")
 _DASHES = re.compile(r"-{7}")
-_PATH = re.compile(r"[`*]{0,3}(?P<path>[\w@~+/-][\w@~+/. -]{0,200}\.\w{1,12}|[\w@~+./-]{1,200}/[\w.-]{1,80})[`*:]{0,4}")
-"""A line that is the name of a file: it has a folder or an ending."""
+_FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+-]{0,20}")
+_NAME = r"[\w@~+/.-]{1,200}"
+_PATH = re.compile(
+    rf"[`*]{{0,3}}(?P<path>{_NAME}(?:\.\w{{1,12}}|/[\w.-]{{1,80}})|\w{{0,20}}[mM]akefile|Dockerfile)[`*:]{{0,4}}"
+)
+"""A line that is the name of a file: it has a folder or an ending, or is known."""

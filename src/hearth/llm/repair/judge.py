@@ -12,9 +12,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hearth.llm.repair.bare import read_message, read_whole
+from hearth.llm.repair.bare import read_changes, read_message, read_whole
+from hearth.llm.repair.elements import read_elements
 from hearth.llm.repair.envelopes import unwrap
 from hearth.llm.repair.found import Found, Mention, Raw, Walk
+from hearth.llm.repair.labels import read_labelled
 from hearth.llm.repair.loose import Broken, Open, read_value
 from hearth.llm.repair.markers import CLOSER, JUNK, OPENER, strip_junk
 from hearth.llm.repair.meant import translate
@@ -44,13 +46,26 @@ def judge(said: Said, tools: Iterable[ToolSpec]) -> Verdict:
     reasoning = "\n".join(piece for piece in (said.reasoning, found.thought) if piece.strip())
     calls = tuple(found.calls)
     if not calls and text:
-        calls = read_message(found.spoken, _spoken_fences(found), offer)
-        text = "" if calls else text
+        calls, text = _read_spoken(found, text, offer)
     if not calls and not text and not said.cut:
         calls = _last_of_reasoning(said.reasoning if said.reasoning and not found.thoughts else found, offer)
     if calls:
         return _judge_calls(calls, said.cut, offer, _without_strays(text), reasoning)
     return _judge_words(said, found, text, reasoning, offer)
+
+
+def _read_spoken(found: Walk, text: str, offer: Offer) -> tuple[tuple[Found, ...], str]:
+    """The calls without a marker in what was said, and what was said beside them."""
+    if calls := read_message(found.spoken, _spoken_fences(found), offer):
+        return calls, ""
+    if calls := _read_unmarked(found.spoken, offer):
+        return calls, strip_junk(found.spoken[: calls[0].start])
+    return (), text
+
+
+def _read_unmarked(text: str, offer: Offer) -> tuple[Found, ...]:
+    """The calls with which a text ends, in a form that has no word for a call."""
+    return read_elements(text, offer) or read_labelled(text, offer) or read_changes(text, offer)
 
 
 def _judge_whole(said: Said, offer: Offer) -> Verdict | None:
@@ -59,12 +74,15 @@ def _judge_whole(said: Said, offer: Offer) -> Verdict | None:
     text = strip_junk(said.text[thought.end() :] if thought else said.text)
     reasoning = "\n".join(filter(None, (said.reasoning, thought["text"].strip() if thought else "")))
     calls = read_whole(text, offer, positional=False) if text else ()
+    before = ""
+    if not calls and (calls := _read_unmarked(text, offer)):
+        before = strip_junk(text[: calls[0].start])
     if not calls:
         with contextlib.suppress(ValueError, RecursionError):
             if text.startswith(("{", "[{")) and json.loads(text) and not said.cut:
                 return Answer(text if thought else said.text, reasoning)
         return None
-    return _judge_calls(calls, said.cut, offer, "", reasoning)
+    return _judge_calls(calls, said.cut, offer, before, reasoning)
 
 
 class _Held:

@@ -72,6 +72,11 @@ RESULT = re.compile(
 """What begins the result of a call, or another's turn. A model that writes it has not stopped where it had to: it only
 imagines what follows."""
 
+MARKED = re.compile(
+    rf"{OPENER.pattern}|{CLOSER.pattern}|<function|<invoke|<\||<[｜]|\[ARGS\]", re.VERBOSE | re.IGNORECASE
+)
+"""Anything that looks like markup of calls."""
+
 
 def space_end(text: str, at: int) -> int:
     """Behind the white space."""

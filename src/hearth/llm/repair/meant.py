@@ -49,8 +49,10 @@ def _edit_by_blocks(arguments: Arguments, offer: Offer) -> Meant:
     if not edit or not path or not isinstance(text, str):
         return ()
     blocks = read_blocks(text)
-    if any(block.path for block in blocks):
+    if not blocks or any(block.path for block in blocks):
         return ()
+    if "blocks" in offer.parameters(edit).get("properties", {}):
+        return ((edit, {"path": path, "blocks": text}),)
     return tuple((edit, {"path": path, "old": block.old, "new": block.new}) for block in blocks)
 
 

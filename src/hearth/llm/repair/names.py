@@ -48,7 +48,10 @@ class Offer:
         return ""
 
     def of_kind(self, kind: str) -> str:
-        """The one offered tool of a kind (a group of ``aliases.TOOLS``), empty if there is none or more."""
+        """The one offered tool of a kind (a group of ``aliases.TOOLS``), empty if there is none or more; of more the
+        one that is called so."""
+        if kind in self.specs:
+            return kind
         offered = [name for name, each in self._kinds.items() if each == kind]
         return offered[0] if len(offered) == 1 else ""
 

@@ -39,7 +39,7 @@ def read_function(text: str, at: int, offer: Offer) -> Body | None:
                 return Body((Found(name, {}, at, len(text), "open"),), len(text))
             raw = text[begin : value.end]
             json = _IS_JSON.search(parameter["rest"]) is not None
-            add_member(arguments, key, Raw(_trim(raw) if trim else raw, json))
+            add_member(arguments, key, Raw(trim_breaks(raw) if trim else raw, json))
             count += 1
             if count > MOST_PARAMETERS:
                 raise Broken("more parameters than any tool has")
@@ -244,8 +244,9 @@ def _read_json(text: str, name: str, start: int, at: int) -> Body | None:
     return Body((Found(name, value, start, end),), end)
 
 
-def _trim(text: str) -> str:
-    """Without one line break at each end; the same at both, for a value may end with a carriage return of its own."""
+def trim_breaks(text: str) -> str:
+    """The text without one line break at each end; the same at both, for a value may end with a carriage return of
+    its own."""
     mark = "\r\n" if text.startswith("\r\n") else "\n"
     return text.removeprefix(mark).removesuffix(mark)
 

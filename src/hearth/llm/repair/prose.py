@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -49,6 +50,14 @@ class Quotes:
         thought = self._text.find("</think>", begin)
         end = thought if thought >= 0 else len(self._text)
         return Fence(at, end, info, self._text[begin:end], False)
+
+    def fences(self) -> Iterator[Fence]:
+        """The fences in their order; what looks like one within another is a part of it."""
+        end = 0
+        for start in self._starts:
+            if start >= end and (fence := self.fence_at(start)):
+                end = fence.end
+                yield fence
 
     def inline_end(self, at: int, length: int, marked: re.Pattern[str]) -> int:
         """Where the inline code ends whose backticks begin at ``at``; 0 if they begin none.

@@ -69,6 +69,9 @@ class Screen:
             return self._begin_list(text)
         if text.startswith(("```", "~~~")):
             return self._begin_fence(text)
+        if any(label.startswith(text) for label in _LABELS):
+            return False
+        self._held = text.startswith(_LABELS)
         for name in self._names:
             if name.startswith(text) or text == name:
                 return False
@@ -180,9 +183,13 @@ _EVENT = re.compile(
     r"(?:^|(?<=\n))[ \t>]{0,80}+(?:`{3,}+|~{3,}+)[^\n]*\n|`++|\n"
     r"|</?(?:[A-Za-z]\w*:)?(?:tool_?calls?|tools?|tool_?use|function_?calls?|functions|invoke|parameter|think|thinking)"
     r"\b[^<>\n]{0,120}>|<function(?:=|\s+name)[^<>\n]{0,120}>?|<arg_key>|<start_function_call>|<\w+\|>"
+    r"|(?:^|(?<=\n))[ \t]{0,80}+<(?:[A-Za-z]{1,40}+(?:_[A-Za-z]{1,40}+)++"
+    r"|bash|read|write|edit|grep|glob|task|todo|output|kill)>"
     r"|<[|｜]|\[/?TOOL_CALLS?\]|\[ARGS\]|\[CALL_ID\]|\[/?THINK\]|\bto=functions\.|\bcall:\w+\{",
     re.IGNORECASE,
 )
+_LABELS = ("Thought:", "Action:", "**Thought:**", "**Action:**", "**Thought**:", "**Action**:")
+"""How an answer begins whose call stands behind labels."""
 _PERHAPS_FENCE = re.compile(r"[ \t>]{0,80}+(?:`{1,}[^`\n]*|~{1,}[^\n]*)?\Z")
 _TAIL = re.compile(
     r"(?:<(?:[A-Za-z/|｜][^<>\s]{0,38}|function\s[^<>\n]{0,60})?|\[[/A-Z_]{0,12}|`+|~+"

@@ -13,6 +13,7 @@ from hearth.llm.repair.markers import (
     FUNCTION,
     HARMONY,
     JUNK,
+    MARKED,
     OPENER,
     RESULT,
     skip_junk,
@@ -345,10 +346,6 @@ _NAME_BEFORE = re.compile(r"(?<![\w.-])[A-Za-z_][\w.-]{0,80}\s*\Z")
 _OBJECT_LINE = re.compile(r"^[ \t]*(?P<begin>[{\[]|[A-Za-z_][\w.-]{0,80}\s*\n?\s*\{)", re.MULTILINE)
 _ENDS_MARKED = re.compile(rf"(?:{CLOSER.pattern}|{JUNK.pattern})\s*\Z", re.VERBOSE | re.IGNORECASE)
 _QUOTED = {('"', '"'), ("'", "'"), ("“", "”"), ("«", "»"), ("‘", "’")}
-MARKED = re.compile(
-    rf"{OPENER.pattern}|{CLOSER.pattern}|<function|<invoke|<\||<[｜]|\[ARGS\]", re.VERBOSE | re.IGNORECASE
-)
-"""Anything that looks like markup of calls."""
 EVENT = re.compile(
     r"(?P<fence>^[ \t>]*(?:`{3,}|~{3,}))|(?P<ticks>`+)"
     rf"|(?P<think>{THINK.pattern.replace('(?P<tag>', '(?:')})|(?P<thought>{THOUGHT.pattern})"
