@@ -7,6 +7,7 @@ import pytest
 
 from hearth.tools import grep, pace
 from hearth.tools.grep import MOST_MATCHES, Grep, GrepParams
+from hearth.tools.outputs import Outputs, Shelf
 from hearth.workspace.files import Workspace
 
 
@@ -50,6 +51,25 @@ async def test_nothing_found(tool: Grep) -> None:
     assert await found(tool, "foo", ".", "*.rs") == ["no match for foo"]
     assert (await tool.run(GrepParams("foo", "missing"))).failed
     assert (await tool.run(GrepParams("foo", "../.."))).failed
+
+
+async def test_a_kept_output_is_searched_like_a_file(tmp_path: Path) -> None:
+    project, skill = tmp_path / "project", tmp_path / "skill"
+    project.mkdir()
+    skill.mkdir()
+    (skill / "SKILL.md").write_bytes(b"how to wait \xff\n")
+    (project / "output:1").write_text("wanted in the project\n")
+    outputs = Outputs(tmp_path / "kept")
+    tool = Grep(Workspace(project), shelf=Shelf(outputs, {"waiting": skill}))
+    assert outputs.keep("first\r\nwanted: 1 \ud800\nlast, wanted") == "output:1"
+    assert await found(tool, "wanted", "output:1") == ["output:1:2: wanted: 1 ?", "output:1:3: last, wanted"]
+    assert await found(tool, "^first$", "output:1", "*.py") == ["output:1:1: first"]
+    assert await found(tool, "absent", "output:1") == ["no match for absent"]
+    assert await found(tool, "wait", "skill:waiting") == ["skill:waiting:1: how to wait \ufffd"]
+    # Among the files of the project it is one of them.
+    assert await found(tool, "wanted") == ["output:1:1: wanted in the project"]
+    for name in ("output:2", "output:x", "output:1/../1", "skill:none"):
+        assert (await tool.run(GrepParams("wanted", name))).failed
 
 
 @pytest.mark.parametrize("pattern", ["foo(", "[", "*", "(?P<", "\\", "a{2,1}", "(?i"])

@@ -11,6 +11,7 @@ import msgspec
 
 from hearth.errors import WorkspaceError
 from hearth.tools.glob import matches
+from hearth.tools.outputs import Shelf
 from hearth.tools.pace import Pace
 from hearth.tools.tool import ToolResult
 from hearth.tools.truncate import LONGEST_OUTPUT, cut_line, keep_start, readable
@@ -34,7 +35,8 @@ class Pattern(Protocol):
 
 
 class GrepParams(msgspec.Struct, frozen=True):
-    """``pattern`` is a regular expression; ``path`` a folder or file; ``glob`` filters file names."""
+    """``pattern`` is a regular expression; ``path`` a folder or file, also one that is kept beside the project
+    (``output:7``); ``glob`` filters file names."""
 
     pattern: str
     path: str = "."
@@ -47,10 +49,11 @@ class Grep:
     name = "grep"
     params = GrepParams
 
-    def __init__(self, workspace: Workspace, longest: int = LONGEST_OUTPUT) -> None:
-        """``longest``: characters of one result."""
+    def __init__(self, workspace: Workspace, longest: int = LONGEST_OUTPUT, shelf: Shelf | None = None) -> None:
+        """``longest``: characters of one result; ``shelf`` holds what can be searched beside the project."""
         self._workspace = workspace
         self._longest = longest
+        self._shelf = shelf
 
     def label(self, params: GrepParams) -> str:
         """The pattern, and where."""
@@ -80,6 +83,9 @@ class Grep:
         found: list[str] = []
         deadline = time.monotonic() + LONGEST_SEARCH_S
         pace = Pace()
+        if self._shelf and self._shelf.holds(params.path):
+            text = self._shelf.read_text(params.path)
+            return await _search_text(pattern, params.path, text, deadline, pace)
         for name in self._workspace.walk(params.path):
             await pace.rest()
             if params.glob and not _matches(name, params.glob):
@@ -88,13 +94,19 @@ class Grep:
                 text = self._workspace.read_text(name)
             except WorkspaceError:
                 continue  # binary, too large or unreadable: not what a search is for
-            for number, line in enumerate(split_lines(text), 1):
-                await pace.rest()
-                if _find_in_line(pattern, line, deadline):
-                    found.append(f"{readable(name)}:{number}: {cut_line(line, LONGEST_MATCH)}")
+            found += await _search_text(pattern, name, text, deadline, pace)
             if len(found) > MOST_MATCHES:
                 break
         return found
+
+
+async def _search_text(pattern: Pattern, name: str, text: str, deadline: float, pace: Pace) -> list[str]:
+    found = []
+    for number, line in enumerate(split_lines(text), 1):
+        await pace.rest()
+        if _find_in_line(pattern, line, deadline):
+            found.append(f"{readable(name)}:{number}: {cut_line(line, LONGEST_MATCH)}")
+    return found
 
 
 def _compile(pattern: str) -> Pattern:

@@ -1,7 +1,6 @@
 """Whole outputs of a session, kept beside its transcript: what a model sees of them is cut, what it can read is not.
 
-Nothing is written into the owner's project. The names are virtual (``output:7``); the tools read and grep resolve
-them.
+Nothing is written into the owner's project. The names are virtual (``output:7``); ``read`` and ``grep`` resolve them.
 """
 
 from __future__ import annotations
@@ -84,7 +83,8 @@ class Outputs:
 
 
 class Shelf:
-    """What the tools read and grep may open beside the project: whole outputs, and skills from outside (``skill:NAME/FILE``)."""
+    """What ``read`` and ``grep`` may open beside the project: whole outputs, and skills from outside
+    (``skill:NAME/FILE``)."""
 
     def __init__(self, outputs: Outputs, skills: Mapping[str, Path] | None = None) -> None:
         """``skills`` are the folders of skills that do not lie in the project, by name."""
