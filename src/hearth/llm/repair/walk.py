@@ -26,6 +26,9 @@ from hearth.llm.repair.params import read_function, read_pairs
 from hearth.llm.repair.prose import Quotes
 from hearth.llm.repair.thoughts import THINK, THOUGHT
 
+FAR = 4000
+"""Characters before a line in which the beginning of its block is looked for."""
+MARGINS = ("    ", "\t")
 MOST_MARKERS = 256
 """Markers in one text that are looked behind; nobody means more."""
 
@@ -214,9 +217,19 @@ class _Walker:
         return len(self._text)
 
     def _is_quotation(self, at: int) -> bool:
-        """Whether the line of the marker is a quotation by Markdown's sign for it."""
+        """Whether the marker is escaped, or its line a quotation or code by Markdown's signs for it."""
+        if self._text[at - 1 : at] == "\\":
+            return True
         line = self._text.rfind("\n", 0, at) + 1
-        return self._text[line : min(at, line + 200)].lstrip(" \t").startswith(">")
+        before = self._text[line : min(at, line + 200)]
+        return before.lstrip(" \t").startswith(">") or (before.startswith(MARGINS) and self._is_indented(line))
+
+    def _is_indented(self, line: int) -> bool:
+        """Whether a line with a margin is code: a blank line is before it, and words are before and behind. With
+        nothing behind it the model waits for the result, and has only moved its call to the right."""
+        begun = _BLOCK_START.search(self._text, max(line - FAR, 0), line)
+        end = _BLOCK.match(self._text, line)
+        return bool(begun and end and self._text[end.end() :].strip())
 
     def _read_harmony(self, at: int) -> int:
         header = harmony.read_header(self._text, at)
@@ -346,6 +359,10 @@ _NAME_BEFORE = re.compile(r"(?<![\w.-])[A-Za-z_][\w.-]{0,80}\s*\Z")
 _OBJECT_LINE = re.compile(r"^[ \t]*(?P<begin>[{\[]|[A-Za-z_][\w.-]{0,80}\s*\n?\s*\{)", re.MULTILINE)
 _ENDS_MARKED = re.compile(rf"(?:{CLOSER.pattern}|{JUNK.pattern})\s*\Z", re.VERBOSE | re.IGNORECASE)
 _QUOTED = {('"', '"'), ("'", "'"), ("“", "”"), ("«", "»"), ("‘", "’")}
+_BLOCK_START = re.compile(
+    r"^[ \t]*+[^ \t\n][^\n]*\n(?:[ \t]*+\n)++(?:(?:\t| {4})[ \t]*+[^ \t\n][^\n]*\n|[ \t]*+\n)*+\Z", re.MULTILINE
+)
+_BLOCK = re.compile(r"(?:(?:\t| {4})[^\n]*(?:\n|\Z)|[ \t]*\n)++")
 EVENT = re.compile(
     r"(?P<fence>^[ \t>]*(?:`{3,}|~{3,}))|(?P<ticks>`+)"
     rf"|(?P<think>{THINK.pattern.replace('(?P<tag>', '(?:')})|(?P<thought>{THOUGHT.pattern})"

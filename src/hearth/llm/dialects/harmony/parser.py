@@ -28,10 +28,13 @@ from hearth.llm.dialects.harmony.markers import (
     Splitter,
 )
 from hearth.llm.dialects.harmony.naming import Naming
+from hearth.llm.dialects.harmony.quoting import is_quoting
 from hearth.messages import Message, ToolCall
 
 BETWEEN = "\n\n"
 """What is put between two messages of one kind, to be one text."""
+MOST_QUOTED = 64
+"""Marks in one quotation."""
 _LAST = (CALL, RETURN, END_OF_TEXT)
 """Marks after which the model has stopped; what an engine that does not may still send is nothing."""
 _RUN_IN = re.compile(r"<\|channel\|>(analysis|commentary|final)\b(?![^\s]*=)(?!.*\bto=)\s*(.*)\Z", re.DOTALL)
@@ -42,11 +45,13 @@ Piece = TextDelta | ReasoningDelta | CallDelta
 
 @dataclass(slots=True)
 class _Part:
-    """One message of the answer. ``end`` is the mark that ended it, empty when another began or the stream ended."""
+    """One message of the answer. ``end`` is the mark that ended it, empty when another began or the stream ended;
+    ``quoted`` counts the marks that the open quotation in it holds."""
 
     said: Said
     text: list[str] = field(default_factory=list)
     end: str = ""
+    quoted: int = 0
 
     @property
     def content(self) -> str:
@@ -138,6 +143,8 @@ class Parser:
         if self._part is None:
             return self._mark_in_header(mark)
         part = self._part
+        if self._is_quoted(part, mark):
+            return self._add(part, mark)
         if mark == MESSAGE:
             if part.content.strip():
                 raise Broken("a message within a message")
@@ -149,6 +156,16 @@ class Parser:
         else:
             self._close(part, mark)
         return []
+
+    def _is_quoted(self, part: _Part, mark: str) -> bool:
+        """Whether a mark is only spoken of: one that would begin a message, and what belongs to it up to the end of the
+        quotation. Raises Broken for more of them than anybody quotes."""
+        if part.is_call or not (part.quoted or mark in (START, CHANNEL)):
+            return False
+        part.quoted = part.quoted + 1 if is_quoting(part.content) else 0
+        if part.quoted > MOST_QUOTED:
+            raise Broken("a quotation without end")
+        return part.quoted > 0
 
     def _mark_in_header(self, mark: str) -> list[Piece]:
         if mark == MESSAGE:
@@ -197,6 +214,8 @@ class Parser:
     def _end_of_stream(self) -> list[Piece]:
         """The engine may keep its last mark to itself: what is whole without it counts."""
         if self._part is not None:
+            if self._part.quoted and is_quoting(self._part.content):
+                raise Broken("a call in a quotation that does not end")
             self._close(self._part, "")
             return []
         if self._is_blank():
