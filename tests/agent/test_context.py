@@ -332,6 +332,32 @@ async def test_a_window_is_asked_for_once_the_model_is_loaded(transcript: Transc
     assert other.window == 0
 
 
+@pytest.mark.parametrize("real", [4_096, 16_384])
+async def test_a_window_that_was_only_planned_is_put_right_by_the_first_answer(
+    transcript: Transcript, real: int
+) -> None:
+    async def ask() -> int:
+        return real
+
+    context = Context(transcript, window=8_192)
+    model = FittedModel(ScriptedModel([say("one")]), context, ask)
+    await collect(model, await context.prepare())
+    assert context.window == real
+
+
+async def test_a_planned_window_that_is_refused_is_put_right_before_the_answer(transcript: Transcript) -> None:
+    async def ask() -> int:
+        return 4_096
+
+    model = CountingModel(4_096, summing)
+    context = Context(transcript, model, window=65_536)
+    for number in range(8):
+        take_step(context, number)
+    seen = await collect(FittedModel(model, context, ask), await context.prepare())
+    assert [type(event) for event in seen] == [Resampled, Completed]
+    assert (model.refused, context.window) == (1, 4_096)
+
+
 async def test_other_failures_pass(transcript: Transcript) -> None:
     failed = Failed("engine", "it died")
     model = FittedModel(ScriptedModel([failed]), Context(transcript))

@@ -47,6 +47,13 @@ async def serving(owner: str = "hearth", markers: tuple[str, ...] = ()) -> Async
 
     application = web.Application()
     application.add_routes([web.get("/v1/models", listing), web.get("/v1/models/{name}", entry)])
+    async with standing(application) as url:
+        yield url
+
+
+@asynccontextmanager
+async def standing(application: web.Application) -> AsyncIterator[str]:
+    """A server of our own on this machine."""
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -71,6 +78,33 @@ async def test_windows_and_sight_are_what_the_endpoint_says(paths: Paths) -> Non
         assert [minds.window(name) for name in (*LISTED, "unknown")] == [32_768, 16_384, 8_000, 0, 0]
         assert await minds.ask_window("qwen3:8b") == 16_384
         assert [name for name in LISTED if minds.sees(name)] == ["house-model"]
+
+
+async def test_a_window_is_what_is_planned_until_an_engine_has_said_it(paths: Paths) -> None:
+    listed = [{"id": "new", "loaded": False}, {"id": "gone", "loaded": False, "context_length": 9_000}]
+
+    async def listing(_asked: web.Request) -> web.Response:
+        return web.json_response({"data": [{**each, "owned_by": "hearth"} for each in listed]})
+
+    async def entry(_asked: web.Request) -> web.Response:
+        return web.json_response({"id": "new", "context_planned": 12_000, "hearth": None})
+
+    application = web.Application()
+    application.add_routes([web.get("/v1/models", listing), web.get("/v1/models/new", entry)])
+    async with standing(application) as url:
+        minds = Minds(paths, load_settings(paths.config_file, {"HEARTH_URL": url}))
+        await minds.look()
+        assert [minds.window(name) for name in ("new", "gone")] == [0, 9_000]
+        for name in ("new", "gone"):
+            await minds.meet(name)
+        assert [minds.window(name) for name in ("new", "gone")] == [12_000, 9_000]
+        assert not minds.is_sure("new")
+        assert not minds.is_sure("gone")
+        listed[0].update(loaded=True, context_length=4_096)
+        assert await minds.ask_window("new") == 4_096
+        assert (minds.window("new"), minds.is_sure("new")) == (4_096, True)
+        listed.clear()
+        assert await minds.ask_window("new") == 4_096, "who is sure does not ask again"
 
 
 def test_a_local_model_that_is_not_loaded_gets_what_the_owner_says(paths: Paths) -> None:

@@ -20,6 +20,7 @@ from hearth.llm.calibration.record import Calibration, Tally, load, measured, sa
 from hearth.llm.client import ChatClient, Endpoint
 from hearth.llm.profile import profile_for
 from hearth.llm.request import Request
+from hearth.llm.transport import Entry
 from hearth.messages import Message, ToolSpec
 from hearth.paths import resolve_paths
 
@@ -113,10 +114,10 @@ async def test_what_sessions_mend_counts_as_right(monkeypatch: pytest.MonkeyPatc
 
 async def test_the_template_that_an_endpoint_shows_is_asked_for() -> None:
     async with serving(AbleModel()) as url:
-        markers = await ChatClient(Endpoint(url)).transport.template_of("a/b c ä.gguf")
+        markers = (await ChatClient(Endpoint(url)).transport.entry_of("a/b c ä.gguf")).template
         assert markers == "<arg_key>\ntools"
         assert profile_for("my-own-model", markers).name == "glm"
-    assert await ChatClient(Endpoint(url)).transport.template_of("able") == ""
+    assert await ChatClient(Endpoint(url)).transport.entry_of("able") == Entry()
 
 
 def test_what_was_found_is_shown_with_the_model(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

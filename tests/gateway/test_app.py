@@ -239,6 +239,30 @@ async def test_the_list_says_the_context_only_once_it_is_known(start: Start) -> 
     assert (after["context_length"], after["loaded"]) == (32_768, True)
 
 
+async def test_a_model_that_is_not_loaded_is_told_with_what_is_planned_for_it(start: Start) -> None:
+    running = await start()
+
+    async def told(name: str) -> tuple[int | None, int | None, bool]:
+        entry = await (await running.local.get(f"http://hearth/v1/models/{name}")).json()
+        return entry["context_length"], entry["context_planned"], entry["loaded"]
+
+    assert await told("small") == (None, 2_048, False)
+    assert running.engines == []
+    # Loaded, and asked nothing yet.
+    await (await running.local.post("http://hearth/hearth/models/load", json={"model": "small"})).read()
+    assert await told("small") == (32_768, None, True)
+    await (await running.local.post("http://hearth/hearth/models/unload", json={"model": "small"})).read()
+    assert (await told("small"))[1:] == (2_048, False)
+
+
+async def test_nothing_is_planned_for_what_is_no_model(start: Start) -> None:
+    running = await start()
+    (running.paths.models / "broken.gguf").write_bytes(b"this is a text")
+    answer = await running.local.get("http://hearth/v1/models/broken")
+    entry = await answer.json()
+    assert (answer.status, entry["context_length"], entry["context_planned"]) == (200, None, None)
+
+
 async def test_one_model_is_told_with_what_its_template_shows(start: Start) -> None:
     running = await start()
     listed = (await (await running.local.get("http://hearth/v1/models")).json())["data"]

@@ -11,12 +11,12 @@ import pytest
 import gguf_models
 from hearth.errors import CorruptModel, EngineFailed, ModelUnavailable, OutOfMemory
 from hearth.paths import Paths, resolve_paths
-from hearth.runtime.engine import Engine, EngineState, LoadProgress, Tell
+from hearth.runtime.engine import LARGEST_OWN_CONTEXT, Engine, EngineState, LoadProgress, Tell
 from hearth.runtime.launch import Launch
 from hearth.runtime.pretend import PretendEngine, Script
 from hearth.runtime.restarts import MOST_FAILURES, Restarts
 from hearth.runtime.supervisor import MakeEngine, Supervisor
-from hearth.settings import EngineSettings, Settings
+from hearth.settings import EngineSettings, ForeignSettings, Settings
 from hearth.weights.pins import Pins
 from hearth.weights.store import ModelCard
 
@@ -108,6 +108,50 @@ async def test_nothing_runs_before_it_is_asked_for(supervise: Supervise) -> None
     assert supervisor.report() == []
     with pytest.raises(ModelUnavailable, match="there is no model 'three'"):
         await supervisor.ready("three", quiet)
+    await supervisor.close()
+
+
+async def test_what_a_model_would_be_loaded_with_is_known_before(paths: Paths) -> None:
+    """Trained for 2,048 tokens: nobody gets more, whatever is wished."""
+    for wished, planned in ((0, 2_048), (512, 512), (60_000, 2_048)):
+        stable = Stable()
+        supervisor = Supervisor(Settings(engine=EngineSettings(context=wished)), paths, stable)
+        (card,) = (card for card in supervisor.cards() if card.name == "one")
+        assert await supervisor.plan_context(card) == planned
+        assert (stable.made, supervisor.report()) == ([], [])
+        await supervisor.ready("one", quiet)
+        assert await supervisor.plan_context(card) == planned
+        await supervisor.close()
+
+
+async def test_a_plan_counts_with_the_room_that_the_others_can_make(paths: Paths) -> None:
+    for name in ("long", "wide"):
+        gguf_models.write_llama(paths.models / f"{name}.gguf", context=1 << 20, width=512)
+    (paths.models / "notes.gguf").write_bytes(b"this is a text")
+    supervisor = Supervisor(Settings(), paths, Stable())
+    await supervisor.ready("long", quiet)
+    (whole,) = held(supervisor)
+    await supervisor.close()
+    # Enough for one of them, not for both; what is left beside the other holds half of the cache at most.
+    supervisor = Supervisor(Settings(engine=EngineSettings(memory_gib=1.5 * whole / (1 << 30))), paths, Stable())
+    cards = {card.name: card for card in supervisor.cards()}
+    await supervisor.ready("wide", quiet)
+    assert await supervisor.plan_context(cards["long"]) == LARGEST_OWN_CONTEXT
+    Pins(paths.models).set("wide", pinned=True)
+    assert await supervisor.plan_context(cards["long"]) < LARGEST_OWN_CONTEXT
+    with pytest.raises(CorruptModel):
+        await supervisor.plan_context(cards["notes"])
+    await supervisor.close()
+
+
+async def test_of_an_engine_elsewhere_only_the_owner_has_plans(paths: Paths) -> None:
+    there = {
+        "own": ForeignSettings(kind="ollama", models=("m",), context=9_000),
+        "any": ForeignSettings(kind="vllm", url="http://127.0.0.1:1", models=("m",)),
+    }
+    supervisor = Supervisor(Settings(engines=there), paths, Stable())
+    planned = {card.name: await supervisor.plan_context(card) for card in supervisor.cards() if "@" in card.name}
+    assert planned == {"m@own": 9_000, "m@any": 0}
     await supervisor.close()
 
 

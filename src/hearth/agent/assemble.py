@@ -76,12 +76,15 @@ async def open_session(
     try:
         minds = Minds(paths, settings)
         await minds.look()
+        model = transcript.frame.model if transcript else minds.choose()
+        if not minds.is_sure(model):
+            await minds.meet(model)
         directory = Path(transcript.frame.directory) if transcript else _folder(start.directory)
         passed = {name: value for name, value in environment.items() if name not in WITHHELD}
         commands = Commands(directory, passed)
         channel = Channel()
         if transcript is None:
-            transcript = await _create(paths, settings, minds, directory, commands, start.mode)
+            transcript = await _create(paths, settings, minds, model, directory, commands, start.mode)
         elif transcript.past.intent:
             await _finish(paths, settings, transcript, channel)
         return await _assemble(paths, settings, minds, transcript, commands, channel, start.mode, ask)
@@ -169,9 +172,8 @@ def _look(workspace: Workspace, path: str) -> str | None:
 
 
 async def _create(
-    paths: Paths, settings: Settings, minds: Minds, directory: Path, commands: Commands, mode: Mode
+    paths: Paths, settings: Settings, minds: Minds, model: str, directory: Path, commands: Commands, mode: Mode
 ) -> Transcript:
-    model = minds.choose()
     profile = await minds.profile(model)
     names = [name for name in profile.tools if mode != "plan" or name in PLANNING]
     now = datetime.now().astimezone()
@@ -227,7 +229,7 @@ async def _assemble(
         partial(_equip_subagent, equipment, helped, turns, guarded),
         paths.sessions / SUBAGENTS,
         channel.emit,
-        window=lambda: context.window,
+        window=lambda: context.window if helped.model == frame.model else minds.window(helped.model),
         look=partial(_look, equipment.workspace),
     )
     toolbox = equipment.toolbox([tool.name for tool in frame.tools], partial(_spawn, errands, mode))
@@ -267,6 +269,7 @@ def _equip(paths: Paths, settings: Settings, transcript: Transcript, commands: C
         skills={} if plain else outside(find_skills(directory, paths.config)),
         # Also what the conversation no longer holds: the list outlives a compaction.
         said=[said.message for turn in transcript.past.turns for said in turn.said],
+        seen=[one for turn in transcript.past.turns for said in turn.said for one in said.seen],
         telling="terse" if plain else "full",
     )
 

@@ -26,7 +26,8 @@ class FittedModel:
     its text had looked. ``overflowed`` hears of each request that did not fit though it had just been shortened."""
 
     def __init__(self, model: Model, context: Context, ask: Ask | None = None) -> None:
-        """``ask`` is asked once, after the first answer of a model whose window was not known: now it is loaded."""
+        """``ask`` is asked once, after the first answer of a model that may not have been loaded before: what was known
+        of its window was a forecast at most."""
         self._model = model
         self._context = context
         self._ask = ask
@@ -57,7 +58,7 @@ class FittedModel:
             yield Resampled(refused.reason, tried + 1)
 
     async def _ask_window(self) -> None:
-        if self._context.window or self._ask is None:
+        if self._ask is None:
             return
         ask, self._ask = self._ask, None
         # The answer is there: that nobody tells the window now must not lose it.

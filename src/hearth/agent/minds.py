@@ -9,6 +9,7 @@ from hearth.llm.client import ChatClient, Endpoint
 from hearth.llm.cut import Shears
 from hearth.llm.profile import PILOT, Profile, profile_for
 from hearth.llm.repaired import RepairedModel
+from hearth.llm.transport import Entry
 from hearth.paths import Paths
 from hearth.settings import Settings
 
@@ -22,6 +23,7 @@ class Minds:
         self._settings = settings
         self._client = ChatClient(endpoint_for(paths, settings))
         self._windows: dict[str, int] = {}
+        self._met: dict[str, Entry] = {}
 
     async def look(self) -> None:
         """Find out which models there are. Raises Unavailable or Denied."""
@@ -34,16 +36,33 @@ class Minds:
             return settings.model
         return next(iter(self._windows), settings.model)
 
+    async def meet(self, model: str) -> Entry:
+        """What its endpoint tells of it, asked once. Only then does ``window`` know what a model that is not loaded
+        will have. Never raises."""
+        if model not in self._met:
+            self._met[model] = await self._client.transport.entry_of(model)
+        return self._met[model]
+
     def window(self, model: str) -> int:
-        """Tokens that one request to it may hold; 0 while nobody knows."""
-        # A model that is not loaded yet gets what the owner says, if he says it.
+        """Tokens that one request to it may hold; 0 while nobody knows. Only a forecast unless it ``is_sure``."""
+        told = self._windows.get(model, 0)
+        if told and self._client.transport.is_loaded(model):
+            return told
+        # A model that is not loaded yet gets what is planned for it, else what it had, else what the owner says.
+        planned = self._met[model].context_planned if model in self._met else None
         local = 0 if self._settings.gateway.url else self._settings.engine.context
-        return self._windows.get(model, 0) or local
+        return planned or told or local
+
+    def is_sure(self, model: str) -> bool:
+        """Whether its window is what an engine said that runs."""
+        return bool(self._windows.get(model)) and self._client.transport.is_loaded(model)
 
     async def ask_window(self, model: str) -> int:
-        """The same, looked up anew: the model is loaded now."""
+        """The same once its engine has answered, and said it: looked up anew if it was not sure before."""
+        if self.is_sure(model):
+            return self.window(model)
         await self.look()
-        return self.window(model)
+        return self._windows.get(model, 0) or self.window(model)
 
     async def profile(self, model: str, *, fresh: bool = False) -> Profile:
         """What is known of it: by the package, its chat template, a calibration (not if ``fresh``), the owner."""
@@ -51,7 +70,7 @@ class Minds:
             return PILOT
         settings = self._settings
         found = None if fresh else measured(self._paths.calibration, model, settings.gateway.url)
-        template = await self._client.transport.template_of(model)
+        template = (await self.meet(model)).template
         raw = self.completes(model)
         return profile_for(model, template, self.window(model), settings.profiles, found, raw=raw)
 

@@ -33,6 +33,7 @@ from hearth.gateway.relay import Relay
 from hearth.gateway.residency import Residency
 from hearth.runtime.seat import SeatState
 from hearth.runtime.supervisor import Supervisor
+from hearth.weights.card import ModelCard
 from hearth.weights.template import Templates
 
 _SERVING = (SeatState.READY, SeatState.BUSY, SeatState.DRAINING)
@@ -149,7 +150,7 @@ class Gateway:
         cards = await asyncio.to_thread(self._supervisor.cards)
         templates = {card.name: found for card in cards if (found := self._templates.known(card))}
         names = [card.name for card in cards]
-        await _answer(request, list_models(names, self._relay.contexts, self._loaded(), templates))
+        await _answer(request, list_models(names, self._contexts(), self._loaded(), templates))
 
     async def _model_entry(self, request: Request) -> None:
         """One model of the list, its file's header read for it: the list itself opens no file."""
@@ -159,8 +160,20 @@ class Gateway:
         if name not in cards:
             raise unknown_model(name, cards)
         template = await asyncio.to_thread(self._templates.of, cards[name])
-        context = self._relay.contexts.get(name)
-        await _answer(request, list_model(name, context, name in self._loaded(), template))
+        loaded = name in self._loaded()
+        planned = None if loaded else await self._plan(cards[name])
+        await _answer(request, list_model(name, self._contexts().get(name), loaded, template, planned))
+
+    async def _plan(self, card: ModelCard) -> int | None:
+        # What is wrong with a model is for who asks it something.
+        with contextlib.suppress(HearthError):
+            return await self._supervisor.plan_context(card) or None
+        return None
+
+    def _contexts(self) -> dict[str, int]:
+        """Also those of engines that were loaded and not asked yet."""
+        running = {each["model"]: each["context"] for each in self._supervisor.report() if each["state"] in _SERVING}
+        return {**self._relay.contexts, **running}
 
     def _loaded(self) -> list[str]:
         return [each["model"] for each in self._supervisor.report() if each["state"] in _SERVING]

@@ -142,10 +142,13 @@ def list_models(
     }
 
 
-def list_model(name: str, context: int | None, loaded: bool, template: Template | None) -> dict[str, Any]:
+def list_model(
+    name: str, context: int | None, loaded: bool, template: Template | None, planned: int | None = None
+) -> dict[str, Any]:
     """One model as OpenAI lists it. ``context`` are the tokens that one request may hold, as its engine said when it
-    last ran, None for the others: what a model was trained for is not what this machine gives it. ``hearth`` is what
-    its chat template shows, null where that is not known; images are taken by none of this disk's models."""
+    last ran, None for the others: what a model was trained for is not what this machine gives it. ``planned`` are
+    those that it would be loaded with now, None where that was not asked or cannot be told. ``hearth`` is what its
+    chat template shows, null where that is not known; images are taken by none of this disk's models."""
     about = None
     if template:
         about = {
@@ -161,6 +164,7 @@ def list_model(name: str, context: int | None, loaded: bool, template: Template 
         "created": 0,
         "owned_by": "hearth",
         "context_length": context,
+        "context_planned": planned,
         "loaded": loaded,
         "hearth": about,
     }

@@ -75,6 +75,7 @@ class _Listed(msgspec.Struct):
     architecture: _Architecture | None = None
     owned_by: str | None = None
     context_length: int | None = None
+    loaded: bool = True
     max_model_len: int | None = None
     meta: _ListedMeta | None = None
 
@@ -92,8 +93,17 @@ class _Shown(msgspec.Struct):
     markers: list[str] = []
 
 
-class _Entry(msgspec.Struct):
+class Entry(msgspec.Struct):
+    """What a hearth tells of one model; other endpoints tell nothing. ``context_planned`` are the tokens that a request
+    could hold if the model were loaded now."""
+
     hearth: _Shown | None = None
+    context_planned: int | None = None
+
+    @property
+    def template(self) -> str:
+        """The markers of its chat template, one a line, for ``profile_for``."""
+        return "\n".join(self.hearth.markers) if self.hearth else ""
 
 
 class Transport:
@@ -107,6 +117,7 @@ class Transport:
         self._silence_s = silence_s
         self._extras: dict[str, Any] = OWN_EXTRAS if endpoint.socket else {}
         self._seeing: frozenset[str] = frozenset()
+        self._unloaded: frozenset[str] = frozenset()
 
     @property
     def extras(self) -> Mapping[str, Any]:
@@ -142,22 +153,26 @@ class Transport:
             self._extras = OWN_EXTRAS
         shown = ((entry.id, entry.architecture.input_modalities if entry.architecture else []) for entry in listed)
         self._seeing = frozenset(name for name, modalities in shown if "image" in modalities)
+        self._unloaded = frozenset(entry.id for entry in listed if not entry.loaded)
         return {entry.id: entry.context for entry in listed}
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether what the list said of this model is of an engine that runs; where nobody tells, it is."""
+        return name not in self._unloaded
 
     def sees(self, name: str) -> bool:
         """Whether the list said that this model takes images, as llama-server's does."""
         return name in self._seeing
 
-    async def template_of(self, name: str) -> str:
-        """What a hearth shows of a model's chat template: its markers, one a line, for ``profile_for``. Empty where
-        there is nothing to be had; never raises: a profile is chosen without it, too."""
+    async def entry_of(self, name: str) -> Entry:
+        """What a hearth tells of a model. Empty where there is nothing to be had; never raises: a session begins
+        without it, too."""
         try:
             async with asyncio.timeout(LISTING_S), self._ask("GET", f"models/{quote(name)}") as response:
                 status, body = response.status, await response.read(LARGEST_LISTING)
-            shown = msgspec.json.decode(body, type=_Entry).hearth if status == 200 else None
+            return msgspec.json.decode(body, type=Entry) if status == 200 else Entry()
         except (OSError, msgspec.DecodeError, UnicodeError):
-            return ""
-        return "\n".join(shown.markers) if shown else ""
+            return Entry()
 
     async def stream(
         self, what: str, request: Request, body: bytes, assembly: Assembly

@@ -71,6 +71,11 @@ class Engines:
         """Whether somebody else runs it: it takes no memory of ours."""
         return self._foreign.resolve(card.name) is not None
 
+    def wished_context(self, card: ModelCard) -> int:
+        """Tokens that the owner asks somebody else's engine for; 0 where that one decides, and for models here."""
+        found = self._foreign.resolve(card.name)
+        return found[1].context if found else 0
+
     def make(self, card: ModelCard, launch: Launch, paths: Paths) -> Engine:
         """An engine for the model; nothing is started."""
         if found := self._foreign.resolve(card.name):

@@ -27,14 +27,19 @@ class Line:
         try:
             while not mine.is_set():
                 tell(self._waiting.index(mine))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(BEAT_S):
-                        await mine.wait()
+                await await_beat(mine)
             yield
         finally:
             self._waiting.remove(mine)
             if self._waiting:
                 self._waiting[0].set()
+
+
+async def await_beat(event: asyncio.Event) -> None:
+    """Until it is set, a second at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BEAT_S):
+            await event.wait()
 
 
 class Places:

@@ -67,7 +67,7 @@ def decide(residents: Sequence[Resident], room: Bytes, fit: Callable[[Bytes], Fi
     what is left of it, None when there is none. More room never makes it worse.
     """
     pinned = [resident for resident in residents if resident.pinned]
-    best = fit(left(room, pinned))
+    best = best_fit(residents, room, fit)
     if best is None:
         return Refuse(tuple(resident.name for resident in pinned) if fit(room) else ())
     others = [resident for resident in residents if not resident.pinned]
@@ -81,6 +81,11 @@ def decide(residents: Sequence[Resident], room: Bytes, fit: Callable[[Bytes], Fi
     found = fit(left(room, kept))
     assert found is not None, "the fewest were counted with the same room"
     return Load(found, tuple(resident.name for resident in going))
+
+
+def best_fit(residents: Sequence[Resident], room: Bytes, fit: Callable[[Bytes], Fit | None]) -> Fit | None:
+    """How well a model can be placed, if only the pinned ones stay."""
+    return fit(left(room, [resident for resident in residents if resident.pinned]))
 
 
 def left(room: Bytes, residents: Collection[Resident]) -> Bytes:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from shlex import quote
 from typing import Any
@@ -21,10 +21,10 @@ from hearth.runtime.engine import Engine, LoadProgress, Tell
 from hearth.runtime.engines import Engines
 from hearth.runtime.kv.caches import Caches
 from hearth.runtime.launch import SMALLEST_CONTEXT, Launch
-from hearth.runtime.line import Line
+from hearth.runtime.line import Line, await_beat
 from hearth.runtime.llama.probe import Probe
 from hearth.runtime.restarts import Restarts
-from hearth.runtime.scheduler import Bytes, Fit, Refuse, Wait, decide
+from hearth.runtime.scheduler import Bytes, Fit, Refuse, Resident, Wait, best_fit, decide
 from hearth.runtime.seat import Lease, OpenWatch, Seat, SeatState
 from hearth.runtime.watch.watchdog import open_watchdog
 from hearth.settings import Settings
@@ -135,6 +135,17 @@ class Supervisor:
                     # Names of models elsewhere come from outside: what is not there is not kept in the status.
                     await self._end(seat)
 
+    async def plan_context(self, card: ModelCard) -> int:
+        """Tokens that one request could hold if the model were loaded now, 0 when that cannot be told. A forecast:
+        nothing is loaded, and the engine has the last word. Raises as ``lease``."""
+        if self._engines.is_foreign(card):
+            return self._engines.wished_context(card)
+        if (seat := self._seated(card)) is not None and seat.plan is not None:
+            return seat.plan.context
+        _, room, scale, residents = await self._weigh(card)
+        fit = best_fit(residents, room, scale)
+        return fit.how.context if fit else 0
+
     async def unload(self, name: str, tell: Tell) -> None:
         """Unload a model once nobody uses it; nobody more is let in meanwhile. Raises ModelUnavailable when it is not
         loaded."""
@@ -147,7 +158,7 @@ class Supervisor:
         try:
             while not seat.idle.is_set():
                 tell(LoadProgress(name, "waiting", 0.0, f"{name} is busy"))
-                await _pause(seat.idle)
+                await await_beat(seat.idle)
             await self._end(seat)
         finally:
             seat.drain(order, wanted=False)
@@ -236,9 +247,7 @@ class Supervisor:
                     return None
                 if await self._someone_moves(tell, card.name):
                     continue
-                machine, room, scale = await self._weigh(card)
-                pinned = await asyncio.to_thread(self._pins.read)
-                residents = [seat.resident(len(room), pinned=seat.name in pinned) for seat in self._seats.values()]
+                machine, room, scale, residents = await self._weigh(card)
                 decision = decide(residents, room, scale)
                 if isinstance(decision, Refuse):
                     raise await self._refusal(card, decision, machine, room)
@@ -279,10 +288,13 @@ class Supervisor:
                 return True
         return False
 
-    async def _weigh(self, card: ModelCard) -> tuple[Machine, Bytes, Scale]:
+    async def _weigh(self, card: ModelCard) -> tuple[Machine, Bytes, Scale, list[Resident]]:
         machine = await self._admission.machine()
         room = self._admission.room(machine, self._ours(machine))
-        return machine, room, await self._admission.scale(card, machine, room)
+        scale = await self._admission.scale(card, machine, room)
+        pinned = await asyncio.to_thread(self._pins.read)
+        residents = [seat.resident(len(room), pinned=seat.name in pinned) for seat in self._seats.values()]
+        return machine, room, scale, residents
 
     def _ours(self, machine: Machine) -> Bytes:
         """What our engines have taken of each device; of the RAM only what the system could not take back."""
@@ -306,7 +318,7 @@ class Supervisor:
         if busy:
             names = " and ".join(sorted(seat.name for seat in busy))
             tell(LoadProgress(wanted, "waiting", 0.0, f"{names} {'is' if len(busy) == 1 else 'are'} busy"))
-            await _pause(busy[0].idle)
+            await await_beat(busy[0].idle)
 
     async def _load(self, card: ModelCard, fit: Fit, going: set[Seat], tell: Tell) -> Seat | None:
         """Unload those and begin the load; None when one of them is in use again."""
@@ -381,10 +393,3 @@ async def _wait_out(name: str, tell: Tell) -> None:
     """A moment of an unload that somebody has ordered."""
     tell(LoadProgress(name, "waiting", 0.0, f"{name} is being unloaded"))
     await asyncio.sleep(_MOMENT_S)
-
-
-async def _pause(event: asyncio.Event) -> None:
-    """Until it is set, a second at most."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_BEAT_S):
-            await event.wait()
