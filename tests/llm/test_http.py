@@ -244,20 +244,22 @@ async def test_a_server_that_is_faster_than_its_reader_is_held_back() -> None:
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n\r\nsome"])
 async def test_leaving_closes_the_connection_at_once(start: bytes) -> None:
-    left = asyncio.Event()
+    asked, left = asyncio.Event(), asyncio.Event()
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(start)
+        asked.set()
         with suppress(ConnectionError):
             await reader.read()
         left.set()
 
     async with playing(play) as url:
         task = asyncio.create_task(ask(url))
+        await asked.wait()
         await asyncio.sleep(0.1)
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(asyncio.CancelledError):
                 await task
             await left.wait()
