@@ -110,6 +110,13 @@ def test_markup_within_values_is_a_part_of_them(inner: str) -> None:
     assert calls_of(judge(Said(text), TOOLS)) == [("write", {"path": "a.md", "content": inner})]
 
 
+def test_an_example_in_a_file_is_a_part_of_it() -> None:
+    inner = "<write_to_file>\n<path>x</path>\n<content>\ny\n</content>\n</write_to_file>"
+    example = f"So:\n<tool_use>\n{inner}\n</tool_use>\n{COMMAND}\nso."
+    text = f"<write_to_file>\n<path>a.md</path>\n<content>\n{example}\n</content>\n</write_to_file>"
+    assert calls_of(judge(Said(text), TOOLS)) == [("write", {"path": "a.md", "content": example})]
+
+
 def test_an_element_within_an_open_value_is_a_part_of_it() -> None:
     text = f"<tool_call>\n<function=write>\n<parameter=path>\na\n</parameter>\n<parameter=content>\n{COMMAND}"
     assert not isinstance(judge(Said(text), TOOLS), Calls)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from hearth.llm.repair.found import Flaw, Found, Raw
-from hearth.llm.repair.markers import MARKED, RESULT, skip_junk, space_end
+from hearth.llm.repair.found import Body, Flaw, Found, Raw
+from hearth.llm.repair.loose import Broken, Open, read_value
+from hearth.llm.repair.markers import CLOSER, MARKED, RESULT, skip_junk, space_end
 from hearth.llm.repair.meant import DIFFS
 from hearth.llm.repair.names import Offer, squash
 from hearth.llm.repair.params import trim_breaks
@@ -39,6 +40,31 @@ def read_elements(text: str, offer: Offer) -> tuple[Found, ...]:
     return ()
 
 
+def read_element(text: str, at: int, offer: Offer) -> Body | None:
+    """The element that begins at ``at`` behind a marker; None if it is none."""
+    head = _CHILD.match(text, at)
+    call = _Element(text, at, offer, marked=True).read() if head and _tool_of(head["key"], offer) else None
+    return Body((call,), call.end) if call else None
+
+
+def read_titled(text: str, at: int) -> Body | None:
+    """A name in a tag, and an object in another, behind a marker: as models write that know of both XML and JSON."""
+    head = _TITLED.match(text, at)
+    if not head:
+        return None
+    name, inside = head["name"], head.end()
+    try:
+        value, end = read_value(text, inside)
+    except Open:
+        return Body((Found(name, {}, at, len(text), "open"),), len(text))
+    except Broken:
+        return Body((Found(name, {}, at, inside, "broken"),), inside)
+    closing = re.compile(rf"\s*</{head['tag']}>").match(text, end)
+    flaw: Flaw = "" if closing else "open" if not text[end:].strip() else "broken"
+    end = closing.end() if closing else end
+    return Body((Found(name, value, at, end, flaw),), end)
+
+
 def _read_chain(text: str, at: int, offer: Offer) -> tuple[tuple[Found, ...], int]:
     """Element behind element, up to the end; none if something else follows. And how far they go in any case."""
     calls: list[Found] = []
@@ -66,12 +92,13 @@ def _tool_of(tag: str, offer: Offer) -> str:
 
 
 class _Element:
-    """One of them, that begins at ``at``."""
+    """One of them, that begins at ``at``. One behind a marker may have its end marker behind it."""
 
-    def __init__(self, text: str, at: int, offer: Offer) -> None:
+    def __init__(self, text: str, at: int, offer: Offer, marked: bool = False) -> None:
         self._text = text
         self._start = at
         self._offer = offer
+        self._marked = marked
         self._tag = text[at + 1 : text.index(">", at)]
         self._tool = _tool_of(self._tag, offer)
         self._given: dict[str, Raw] = {}
@@ -143,7 +170,8 @@ class _Element:
         at = skip_junk(self._text, at)
         following = _TOOL.match(self._text, self._text.rfind("\n", 0, at) + 1)
         is_next = bool(following and following.start("tag") == at + 1 and _tool_of(following["tag"], self._offer))
-        return at == len(self._text) or is_next or bool(_IMAGINED.match(self._text, at))
+        is_last = at == len(self._text) or (self._marked and bool(CLOSER.match(self._text, at)))
+        return is_last or is_next or bool(_IMAGINED.match(self._text, at))
 
     def _take(self, key: str, value: str) -> None:
         value = trim_breaks(value)
@@ -156,6 +184,10 @@ class _Element:
 
 _NAME = r"[A-Za-z][\w-]{0,60}"
 _TOOL = re.compile(rf"^[ \t]*<(?P<tag>{_NAME})>", re.MULTILINE)
+_TITLED = re.compile(
+    rf"<(?P<title>(?:tool_|function_)?name)>\s*(?P<name>{_NAME})\s*</(?P=title)>\s*"
+    r"<(?P<tag>arguments|parameters|args|input|params)>\s*(?=\{)"
+)
 _CHILD = re.compile(rf"<(?P<key>{_NAME})>")
 _WRAPPERS = re.compile(r"(?:<args>\s*)?(?:<file>\s*)?(?=<)")
 _UNWRAPPERS = re.compile(r"(?:</file>\s*)?(?:</args>\s*)?(?=<)")

@@ -20,7 +20,7 @@ OPENER = re.compile(
     <{PREFIX}(?:{_TAGS})(?:\s+[^<>\n]{{0,200}})?>                        # Hermes, Qwen, GLM, Nemotron, MiniMax, Seed
   | <{BAR}\s*tool{SPACE}?calls?(?:{SPACE}(?:section{SPACE})?(?:begin|start))?\s*{BAR}>  # DeepSeek, Kimi, Granite, LFM
   | <\|tool_call> | <start_function_call>                                # Gemma 4, FunctionGemma
-  | \[TOOL_CALLS?\]                                                      # Mistral
+  | \[TOOL_CALLS?\] | \[TOOL_REQUEST\]                                   # Mistral, LM Studio for models without tools
   | <\|(?:python_tag|python_start|START_ACTION|action_start|plugin|tools_prefix|function_calls?)\|>
   | \bfunctools(?=\[\s*\{{)                                                    # Phi 4 mini
     """,
@@ -33,7 +33,7 @@ CLOSER = re.compile(
     </{PREFIX}(?:{_TAGS}|function|invoke|parameter|arg_value)\s*>
   | <{BAR}\s*/?tool{SPACE}?calls?{SPACE}(?:section{SPACE})?end\s*{BAR}>
   | <\|/tool_calls?\|> | <tool_call\|> | <end_function_call>
-  | \[/TOOL_CALLS?\]
+  | \[/TOOL_CALLS?\] | \[END_TOOL_REQUEST\]
   | <\|(?:python_end|END_ACTION|action_end|tools_suffix)\|>
     """,
     re.VERBOSE | re.IGNORECASE,

@@ -185,14 +185,14 @@ _EVENT = re.compile(
     r"\b[^<>\n]{0,120}>|<function(?:=|\s+name)[^<>\n]{0,120}>?|<arg_key>|<start_function_call>|<\w+\|>"
     r"|(?:^|(?<=\n))[ \t]{0,80}+<(?:[A-Za-z]{1,40}+(?:_[A-Za-z]{1,40}+)++"
     r"|bash|read|write|edit|grep|glob|task|todo|output|kill)>"
-    r"|<[|｜]|\[/?TOOL_CALLS?\]|\[ARGS\]|\[CALL_ID\]|\[/?THINK\]|\bto=functions\.|\bcall:\w+\{",
+    r"|<[|｜]|\[/?TOOL_(?:CALLS?|REQUEST)\]|\[END_TOOL_REQUEST\]|\[ARGS\]|\[CALL_ID\]|\[/?THINK\]|\bto=functions\.|\bcall:\w+\{",
     re.IGNORECASE,
 )
 _LABELS = ("Thought:", "Action:", "**Thought:**", "**Action:**", "**Thought**:", "**Action**:")
 """How an answer begins whose call stands behind labels."""
 _PERHAPS_FENCE = re.compile(r"[ \t>]{0,80}+(?:`{1,}[^`\n]*|~{1,}[^\n]*)?\Z")
 _TAIL = re.compile(
-    r"(?:<(?:[A-Za-z/|｜][^<>\s]{0,38}|function\s[^<>\n]{0,60})?|\[[/A-Z_]{0,12}|`+|~+"
+    r"(?:<(?:[A-Za-z/|｜][^<>\s]{0,38}|function\s[^<>\n]{0,60})?|\[[/A-Z_]{0,16}|`+|~+"
     r"|\b(?:t|to|to=[a-z]{0,9})|\bcall:\w*)\Z"
 )
 _MENTION = re.compile(r"[ ,.;:)\"']")

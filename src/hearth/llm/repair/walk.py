@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hearth.llm.repair import harmony
+from hearth.llm.repair.elements import read_element, read_titled
 from hearth.llm.repair.envelopes import BEGUN, open_envelopes
 from hearth.llm.repair.found import Body, Found, Mention, Walk
 from hearth.llm.repair.loose import Broken, Open, read_value
@@ -74,9 +75,9 @@ def _read_one(text: str, at: int, offer: Offer) -> Body | None:
     """The call at ``at``, in whichever form."""
     char = text[at : at + 1]
     if char == "<":
-        return read_function(text, at, offer) or (
-            read_pairs(text, at, at, offer) if text.startswith(("<arg_key>", "</arg_key>"), at) else None
-        )
+        if text.startswith(("<arg_key>", "</arg_key>"), at):
+            return read_pairs(text, at, at, offer)
+        return read_function(text, at, offer) or read_element(text, at, offer) or read_titled(text, at)
     if char in ("{", "["):
         return _read_envelope(text, at, offer)
     if char.isalpha() or char == "_":
