@@ -26,6 +26,12 @@ def test_only_a_large_task_in_a_large_project_is_explored(prompt: str, files: in
     assert worth_exploring(prompt, files) is worth
 
 
+def test_a_prompt_that_is_one_long_word_is_looked_through_in_a_moment() -> None:
+    words = "please change what the program does with its input"
+    assert worth_exploring(f"{words} {'a' * 1_000_000}", FEWEST_FILES)
+    assert not worth_exploring(f"{words} {'a' * 1_000_000}.py", FEWEST_FILES)
+
+
 @pytest.mark.parametrize(("window", "room"), [(0, True), (99, False), (100, True)])
 def test_a_window_that_nobody_has_told_has_room(window: int, room: bool) -> None:
     assert has_room(window, 100) is room

@@ -157,6 +157,9 @@ async def test_a_tool_that_was_taken_for_a_command(tmp_path: Path) -> None:
     bash = Bash(PlainShell(tmp_path, os.environ), 20.0, tools=("apply_patch", "bash"))
     said = (await bash.run(BashParams("apply_patch <<'EOF'\n*** Begin Patch\nEOF"))).for_model
     assert said.endswith("[exit 127]\n[apply_patch is a tool and no command: call it]")
+    # A word of a million letters before it is looked through in a moment, not in an hour.
+    said = (await bash.run(BashParams("head -c 1000000 /dev/zero | tr '\\0' a; echo; apply_patch"))).for_model
+    assert said.endswith("[exit 127]\n[apply_patch is a tool and no command: call it]")
     assert (await bash.run(BashParams("no_such_thing"))).for_model.endswith("[exit 127]")
 
 

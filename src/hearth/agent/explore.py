@@ -35,7 +35,7 @@ _CHANGES = re.compile(
     r"refactor|remove|rename|repair|replace|rewrite|split|support|update|upgrade)\b",
     re.IGNORECASE,
 )
-_PLACE = re.compile(r"[\w./-]+\.\w{1,5}\b")
+_PLACE = re.compile(r"[\w./-]\.\w{1,5}\b")
 
 
 def worth_exploring(prompt: str, files: int) -> bool:

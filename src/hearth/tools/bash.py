@@ -20,7 +20,7 @@ FIRST_LOOK_S = 1.0
 """Seconds that a command in the background is looked at: what fails at once is told at once."""
 NOT_FOUND = 127
 """The status of a shell that found no such command."""
-_MISSING = re.compile(r"(\w+): (?:command )?not found")
+_MISSING = re.compile(r"\b(\w+): (?:command )?not found")
 LEFT = "[what it left running was ended with it{}]"
 INSTEAD = "; what is to go on is started with background, without &"
 
