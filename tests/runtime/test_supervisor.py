@@ -363,6 +363,7 @@ async def test_a_pinned_model_stays_and_is_named_as_what_is_in_the_way(supervise
 
 
 async def test_what_can_never_fit_is_refused_with_what_would(paths: Paths) -> None:
+    gguf_models.write_llama(paths.models / "one.gguf", context=1 << 20)
     supervisor = Supervisor(Settings(engine=EngineSettings(memory_gib=0.05, context=1 << 20)), paths, Stable())
     with pytest.raises(EngineFailed, match="one does not fit into the memory") as refused:
         await supervisor.ready("one", quiet)

@@ -40,18 +40,11 @@ _CLASSES = {Outcome.FITS: 0, Outcome.QUANTISED: 0, Outcome.EXPERTS_ON_CPU: 1, Ou
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One way to run a model: how it is launched, and why so, for a person. ``trained`` is the context in tokens that
-    the model was trained for, 0 when unsaid."""
+    """One way to run a model: how it is launched, and why so, for a person."""
 
     launch: Launch
     why: str
     warning: str = ""
-    trained: int = 0
-
-    @property
-    def context(self) -> int:
-        """Tokens that one request will be able to hold: the engine gives no more than a model was trained for."""
-        return min(self.launch.context, self.trained or self.launch.context)
 
 
 Scale: TypeAlias = Callable[[Bytes], Fit | None]
@@ -182,7 +175,7 @@ def _best(
     subject: Subject, launches: Sequence[Launch], machine: Machine, room: Bytes, more: Bytes, refine: Refine
 ) -> Fit | None:
     """The way that runs best; of those as good the one with the most context, and with it that in full precision."""
-    within, native = _within(machine, room), subject.shape.native_context
+    within = _within(machine, room)
     found: list[Fit] = []
     for place, launch in enumerate(launches):
         verdict = judge(subject.shape, subject.file_bytes, _request(launch, subject), within)
@@ -195,7 +188,7 @@ def _best(
             continue
         quantised = verdict.request.kv_type != launch.kv_type
         rank = (_CLASSES[verdict.outcome] * len(launches) + place) * 2 + quantised
-        found.append(Fit(rank, held, Plan(placed, verdict.why, verdict.warning, native)))
+        found.append(Fit(rank, held, Plan(placed, verdict.why, verdict.warning)))
         if not _CLASSES[verdict.outcome]:
             break
     return min(found, key=lambda fit: fit.rank, default=None)

@@ -20,10 +20,11 @@ LARGEST_OWN_CONTEXT = 16_384
 8 GiB beside a model of 8 billion parameters (144 KiB a token)."""
 
 
-def own_context(native: int) -> int:
-    """The context that a model gets when nobody asked for another. ``native`` is what it was trained for, 0 when
-    unsaid; all in tokens."""
-    return min(native, LARGEST_OWN_CONTEXT) if native > 0 else LARGEST_OWN_CONTEXT
+def own_context(native: int, wished: int = 0) -> int:
+    """The context that a model gets: what is ``wished``, 0 for nothing, but no more than it was trained for. ``native``
+    is that, 0 when unsaid; all in tokens."""
+    largest = wished or LARGEST_OWN_CONTEXT
+    return min(native, largest) if native > 0 else largest
 
 
 class EngineState(StrEnum):

@@ -141,10 +141,10 @@ class Supervisor:
         if self._engines.is_foreign(card):
             return self._engines.wished_context(card)
         if (seat := self._seated(card)) is not None and seat.plan is not None:
-            return seat.plan.context
+            return seat.plan.launch.context
         _, room, scale, residents = await self._weigh(card)
         fit = best_fit(residents, room, scale)
-        return fit.how.context if fit else 0
+        return fit.how.launch.context if fit else 0
 
     async def unload(self, name: str, tell: Tell) -> None:
         """Unload a model once nobody uses it; nobody more is let in meanwhile. Raises ModelUnavailable when it is not

@@ -143,7 +143,7 @@ async def test_a_header_that_only_the_engine_finds_damaged(paths: Paths) -> None
 
 
 async def test_not_enough_memory(paths: Paths) -> None:
-    path = gguf_models.write_llama(paths.models / "m.gguf")
+    path = gguf_models.write_llama(paths.models / "m.gguf", context=1 << 22)
     engine = engine_for(path, paths, context=1 << 22, slots=1)
 
     def limit(_progress: LoadProgress) -> None:

@@ -128,3 +128,13 @@ def test_a_plain_launch_is_what_the_owner_asks_for() -> None:
     assert (launch.context, launch.slots, launch.threads) == (8192, 3, 4)
     with pytest.raises(EngineFailed, match="more than an engine can hold"):
         plain_launch(EngineSettings(context=1 << 20, slots=64), 0)
+
+
+@pytest.mark.parametrize(
+    ("wished", "trained", "context"),
+    [(0, 0, 16_384), (0, 131_072, 16_384), (0, 2_048, 2_048), (60_000, 131_072, 60_000), (60_000, 0, 60_000),
+     # The engine gives a slot no more than this: what is beyond would only take memory.
+     (60_000, 32_768, 32_768), (1_000, 100, 256)],
+)  # fmt: skip
+def test_nobody_gets_more_than_the_model_was_trained_for(wished: int, trained: int, context: int) -> None:
+    assert plain_launch(EngineSettings(context=wished), trained).context == context

@@ -123,7 +123,7 @@ def _show(name: str, paths: Paths, settings: Settings, *, as_json: bool) -> int:
         ("file", str(card.path)),
         ("size", f"{size_text(card.size_bytes)}, {card.description}"),
     ]
-    chosen = context or settings.engine.context or own_context(portrait.native_context)
+    chosen = context or own_context(portrait.native_context, settings.engine.context)
     rows += _described(portrait, chosen, loaded=context > 0)
     rows += _used(usage)
     if found := load(paths.calibration, card.name):

@@ -32,7 +32,8 @@ _MOST_CACHE_MIB = 8192
 def plain_launch(settings: EngineSettings, native_context: int) -> Launch:
     """What the owner's settings ask for, without regard to memory. ``native_context`` is what the model was trained
     for in tokens, 0 when unsaid. Raises EngineFailed when no engine can hold so much."""
-    context = max(settings.context or own_context(native_context), SMALLEST_CONTEXT)
+    # llama.cpp takes memory for all that is asked, and gives a slot no more than the model was trained for.
+    context = max(own_context(native_context, settings.context), SMALLEST_CONTEXT)
     if context * settings.slots > MOST_TOKENS:
         raise EngineFailed(
             f"a context of {context:,} tokens in {settings.slots} slots is more than an engine can hold, "
