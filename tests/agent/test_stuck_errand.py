@@ -30,7 +30,13 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-async def run(lines: Sequence[Line], project: Path, kind: Kind = "explore", goal: str = "where is work1 used") -> "Ran":
+async def run(
+    lines: Sequence[Line],
+    project: Path,
+    kind: Kind = "explore",
+    goal: str = "where is work1 used",
+    window: int = 16_384,
+) -> "Ran":
     equipment = Equipment(project, PlainShell(project, {"PATH": "/usr/bin:/bin"}), 30.0)
 
     def equip(kind: Kind) -> tuple[Tools, tuple[ToolSpec, ...], ReportTool]:
@@ -39,7 +45,7 @@ async def run(lines: Sequence[Line], project: Path, kind: Kind = "explore", goal
 
     model = ScriptedModel(lines)
     frame = Frame("s1", str(project), "m", "standard", "", (), {}, 64)
-    runner = Errands(model, frame, equip, project.parent / "tasks", lambda _event: None, window=lambda: 16_384)
+    runner = Errands(model, frame, equip, project.parent / "tasks", lambda _event: None, window=lambda: window)
     return Ran(await runner.run(goal, kind), model)
 
 
@@ -152,6 +158,14 @@ async def test_a_dead_engine_leaves_what_was_done(project: Path) -> None:
     ran = await run([read("f1.py", "It is in f1.py."), Failed("engine", "it died")], project)
     assert ran.report.status == "failed"
     assert ran.report.summary == "it died; done: read f1.py. It said last: It is in f1.py."
+
+
+async def test_a_window_that_is_full_leaves_what_was_done(project: Path) -> None:
+    words = "x " * 900
+    ran = await run([read(f"f{number}.py", words) for number in range(FILES)], project, window=1_024)
+    assert ran.report.status == "stopped"
+    assert "; done: read f0.py, " in ran.report.summary
+    assert ran.report.summary.startswith("the conversation ")
 
 
 async def test_who_finds_something_new_is_left_alone(project: Path) -> None:

@@ -19,7 +19,7 @@ from hearth.agent.guard.watch import Watch
 from hearth.agent.loop import Emit, Tools, Turn, run_turn
 from hearth.agent.portions import Portions
 from hearth.agent.transcript import create_transcript
-from hearth.errors import HearthError
+from hearth.errors import HearthError, LimitReached
 from hearth.llm.answer import Model, ModelEvent
 from hearth.llm.profile import with_names
 from hearth.llm.request import Request
@@ -118,7 +118,10 @@ class Errands:
             watch = Watch(portions, None, goal, digest, may_change=kind == "work")
             model, attended = FittedModel(self._model, history), _Attended(watch, report, most, turn)
             model.overflowed = watch.overflowed
-            await run_turn(model, attended, history, attended, hear, most, turn)
+            try:
+                await run_turn(model, attended, history, attended, hear, most, turn)
+            except LimitReached as error:
+                turn.status, turn.failure = "stopped", events.Failed("agent", error.what, error.fix, error.exit_code)
             transcript.end_turn(turn.status, "")
             return _tell_so_far(watch, transcript.messages, turn)
         finally:
