@@ -62,6 +62,7 @@ XML = f"<function=edit>\n<parameter=path>\ngreet.py\n</parameter>\n<parameter=ol
 XML += f"<parameter=new>\n{NEW}\n</parameter>\n</function>"
 GLM = "<tool_call>edit" + "".join(f"\n<arg_key>{k}</arg_key>\n<arg_value>{v}</arg_value>" for k, v in EDIT.items())
 BLOCK = f"greet.py\n<<<<<<< SEARCH\n{OLD}\n=======\n{NEW}\n>>>>>>> REPLACE"
+CLINE = f"<replace_in_file>\n<path>greet.py</path>\n<diff>\n{BLOCK.partition(chr(10))[2]}\n</diff>\n</replace_in_file>"
 UNREADABLE = "Failed to parse input at pos 211: <tool_call>\n<function=edit>"
 CUT_WRITE = Answer(
     tool_calls=(Call("write", {"path": "greet.py", "content": "x" * 200}),), fault=Fault.TRUNCATED, after=9
@@ -76,6 +77,12 @@ STORIES: dict[str, Story] = {
     ),
     "harmony: a patch that is bare text": of_harmony(
         harmony(" to=repo_browser.apply_patch<|channel|>commentary code", PATCH), calls=("apply_patch",)
+    ),
+    "harmony: a patch by the shell": of_harmony(
+        harmony(EXEC, {"command": ["apply_patch", PATCH]}), calls=("apply_patch",)
+    ),
+    "harmony: a patch in a here-document": of_harmony(
+        harmony(EXEC, {"cmd": ["bash", "-lc", f"apply_patch <<'EOF'\n{PATCH}\nEOF\n"]}), calls=("apply_patch",)
     ),
     "harmony: a malformed channel": of_harmony(
         harmony("<|channel|>commentary? to=container.exec <|constrain|>json", {"command": SHELL})
@@ -117,6 +124,9 @@ STORIES: dict[str, Story] = {
         (f"I see.\n<tool_call>\n{json.dumps({'name': 'edit', 'arguments': EDIT})}\n</tool_call>",)
     ),
     "a call of Mistral as text": Story((f"[TOOL_CALLS]edit[ARGS]{json.dumps(EDIT)}",), "devstral-small-2"),
+    "a call of Cline as text": Story((f"I mend it.\n\n{CLINE}",)),
+    "a call of ReAct as text": Story((f"Thought: a typo.\nAction: edit\nAction Input: {json.dumps(EDIT)}",)),
+    "a block of aider as text": Story((f"greet.py\n```python\n{BLOCK.partition(chr(10))[2]}\n```",)),
     "bare JSON": Story((json.dumps({"name": "edit", "parameters": EDIT}),)),
     "fenced JSON": Story((f"```json\n{json.dumps({'name': 'edit', 'arguments': EDIT})}\n```",)),
     "markup in the name": Story((Answer(tool_calls=(Call("edit\n<parameter=path", EDIT),)),)),
