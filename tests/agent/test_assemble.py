@@ -60,6 +60,29 @@ async def test_a_new_session_works_in_the_folder_and_is_resumed(paths: Paths, pr
         assert later.startswith(earlier[:-2])
 
 
+async def test_a_resumed_session_has_seen_what_it_read(paths: Paths, project: Path) -> None:
+    (project / "a.py").write_text("x = 1\n")
+    (project / "b.py").write_text("y = 1\n")
+    look = (Call("read", {"path": "a.py"}), Call("read", {"path": "b.py"}))
+    change = tuple(Call("write", {"path": name, "content": "z = 1\n"}) for name in ("a.py", "b.py"))
+    script = Script((Answer("", look), Answer("seen"), Answer("", change), Answer("done"), Answer("", change)))
+    async with PretendEngine(script, api_key="k") as engine:
+        settings = settings_for(paths, engine.endpoint.url)
+        await take_turn(paths, settings, Start("auto", project))
+        (project / "b.py").write_text("mine = 1\n")
+        _, returned, finished = await take_turn(paths, settings, Start("auto", project, ""), "more")
+        assert [one.failed for one in returned] == [False, True]
+        assert finished.changed_files == ("a.py",)
+        assert (project / "b.py").read_text() == "mine = 1\n"
+        # What an undone turn had seen was never seen.
+        transcript = open_transcript(paths.sessions, finished.session)
+        transcript.undo(2)
+        transcript.close()
+        _, returned, _ = await take_turn(paths, settings, Start("auto", project, ""), "again")
+        assert [one.failed for one in returned] == [True, True]
+        assert "you have not read it" in returned[0].text
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 async def test_an_undo_that_was_cut_off_is_finished_and_told(paths: Paths, project: Path, enabled: bool) -> None:
     calls = (Call("bash", {"command": "echo x > a; echo y > b"}),)

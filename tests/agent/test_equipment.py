@@ -15,6 +15,7 @@ from hearth.messages import Message, ToolCall
 from hearth.sandbox.commands import Commands
 from hearth.tools.outputs import Outputs
 from hearth.tools.report import ReportTool
+from hearth.tools.telling import CHANGED
 from hearth.tools.tool import ToolResult
 from hearth.tools.toolbox import Toolbox
 
@@ -52,6 +53,47 @@ def test_every_tool_of_every_profile_is_there_in_its_order(project: Path) -> Non
             profile = profile_for(model, context=context)
             assert names(make_toolbox(profile.tools, project)) == list(profile.tools), model
     assert names(make_toolbox(PILOT.tools, project)) == list(PILOT.tools)
+
+
+def test_a_session_that_goes_on_knows_what_it_has_seen(project: Path, commands: Commands) -> None:
+    (project / "b.py").write_text("".join(f"line {number}\n" for number in range(1, 101)))
+    (project / "c.py").write_bytes(b"\xef\xbb\xbfold\r\n")
+    (project / "empty").touch()
+    first = Equipment(project, commands.shell, 20.0).toolbox(ALL)
+    results = [
+        run(first, "read", path="a.py"),
+        run(first, "read", path="b.py", offset=1, limit=10),
+        run(first, "read", path="b.py", offset=21, limit=10),
+        run(first, "read", path="c.py"),
+        run(first, "write", path="new/d.py", content="d = 1\n"),
+        run(first, "edit", path="a.py", old="x = 1", new="x = 2"),
+        run(first, "read", path="absent"),
+        run(first, "grep", pattern="x"),
+    ]
+    seen = [one for result in results for one in result.seen]
+    assert [one.path for one in seen] == ["a.py", "b.py", "b.py", "c.py", "new/d.py", "a.py"]
+    assert seen[2].ranges == ((1, 10), (21, 30))
+    (project / "c.py").write_text("the owner's\n")
+
+    def again() -> Toolbox:
+        return Equipment(project, commands.shell, 20.0, seen=seen).toolbox(ALL)
+
+    assert not run(again(), "write", path="a.py", content="x = 3\n").failed
+    assert run(again(), "write", path="a.py", content="x = 4\n").failed  # that was another process
+    assert not run(again(), "write", path="new/d.py", content="d = 2\n").failed
+    assert "not seen all of its 100 lines" in run(again(), "write", path="b.py", content="b\n").for_model
+    assert not run(again(), "replace_lines", path="b.py", first=22, last=23, new="both").failed
+    refused = run(again(), "write", path="c.py", content="new\n")
+    assert refused.failed
+    assert CHANGED in refused.for_model
+    assert not run(again(), "write", path="empty", content="now\n").failed
+
+
+def test_what_changed_after_a_session_went_on_is_shown(project: Path, commands: Commands) -> None:
+    seen = run(Equipment(project, commands.shell, 20.0).toolbox(ALL), "read", path="a.py").seen
+    toolbox = Equipment(project, commands.shell, 20.0, seen=seen).toolbox(ALL)
+    (project / "a.py").write_text("x = 1\nmine = 2\n")
+    assert "+mine = 2" in run(toolbox, "write", path="a.py", content="y = 1\n").for_model
 
 
 def test_a_box_has_seen_nothing_and_boxes_share_the_list(project: Path, commands: Commands) -> None:

@@ -21,8 +21,10 @@ from hearth.agent.transcript import create_transcript, encode_line, open_transcr
 from hearth.errors import TranscriptError
 from hearth.messages import Message, ToolCall, ToolSpec, Usage
 from hearth.tools.tool import ToolResult
+from hearth.workspace.sight import Sighting
 
 SHA = "0" * 40
+SEEN = (Sighting("a", b"\xab" * 16, whole=True, ranges=((1, 2), (5, 7))), Sighting("\udcff"))
 
 
 def play(folder: Path) -> list[dict[str, Any]]:
@@ -35,7 +37,7 @@ def play(folder: Path) -> list[dict[str, Any]]:
         call = ToolCall("c", "read", "{")
         made.add(Message("assistant", "I look.", (call,), reasoning="hm"))
         made.begin_call(call)
-        made.end_call(call, ToolResult("x", failed=True, changed=("a", "\udcff")), 0.5)
+        made.end_call(call, ToolResult("x", failed=True, changed=("a", "\udcff"), seen=SEEN), 0.5)
         made.add_usage(Usage(10, 4, 6, 2, 0.5, 0.1))
         made.add_snapshot("back", SHA)
         made.add_snapshot("end", SHA, ["mine"])
@@ -58,7 +60,9 @@ def test_every_record_of_ours_is_one(tmp_path: Path) -> None:
         *("session", "message", "call", "result", "usage", "turn", "snapshot", "restore", "rewrite")
     }
     assert all(is_record(record) for record in records)
-    assert len(read_session(tmp_path, "s").records) == len(records)
+    session = read_session(tmp_path, "s")
+    assert len(session.records) == len(records)
+    assert SEEN in [said.seen for said in session.past.turns[0].said]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +82,9 @@ def test_every_record_of_ours_is_one(tmp_path: Path) -> None:
         {"type": "restore", "kind": "undo", "turns": -1, "steps": [], "before": ""},
         {"type": "restore", "kind": "undo", "turns": 1, "steps": [["a"]], "before": ""},
         {"type": "restore", "kind": "other"},
+        {"type": "result", "message": {"role": "tool", "content": ""}, "seen": [{"digest": ""}]},
+        {"type": "result", "message": {"role": "tool", "content": ""}, "seen": [{"path": "a", "digest": "abc"}]},
+        {"type": "result", "message": {"role": "tool", "content": ""}, "seen": [{"path": "a", "ranges": [[1]]}]},
         {"type": "rewrite", "kind": "undo", "messages": {}},
         {"type": "usage", "prompt": "many"},
     ],

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hearth.errors import WorkspaceError
 from hearth.messages import Message
 from hearth.sandbox.background import Background
 from hearth.sandbox.command import PlainShell, Shell
@@ -27,7 +28,7 @@ from hearth.tools.toolbox import Toolbox
 from hearth.tools.write import Write
 from hearth.workspace.editor import Editor
 from hearth.workspace.files import Workspace
-from hearth.workspace.sight import Sight
+from hearth.workspace.sight import Sight, Sighting
 from hearth.workspace.syntax.reader import SyntaxReader
 
 SUBAGENT_TOOLS: Mapping[Kind, tuple[str, ...]] = {
@@ -43,7 +44,7 @@ EDITING = frozenset(
 
 class Equipment:
     """What the tools of one session share: the project, its commands, the outputs that are kept, the list of what is
-    to be done. Each box has seen nothing of the files yet."""
+    to be done."""
 
     def __init__(
         self,
@@ -55,10 +56,12 @@ class Equipment:
         outputs: Outputs | None = None,
         skills: Mapping[str, Path] | None = None,
         said: Iterable[Message] = (),
+        seen: Iterable[Sighting] = (),
         telling: Telling = "full",
     ) -> None:
-        """``skills`` are the folders of those outside the project; ``said`` is what was said in a session that goes on;
-        ``telling`` is how ``edit`` tells what it did: tersely to the pilot, which was trained on those words."""
+        """``skills`` are the folders of those outside the project; ``said`` is what was said in a session that goes on,
+        and ``seen`` what its model has seen of files; ``telling`` is how ``edit`` tells what it did: tersely to the
+        pilot, which was trained on those words."""
         self.workspace = Workspace(directory)
         self.outputs = outputs or Outputs()
         self.syntax = SyntaxReader()
@@ -67,15 +70,17 @@ class Equipment:
         self._bash_timeout_s = bash_timeout_s
         self._background = background
         self._shelf = Shelf(self.outputs, skills)
+        self._seen = tuple(seen)
         self._telling = telling
 
     def toolbox(self, names: Sequence[str], spawn: Spawn | None = None) -> Toolbox:
         """The named tools in this order; a name that this version does not know is left out."""
-        tools = {tool.name: tool for tool in self._make_tools(names, self._background)}
+        sight = Sight(self._seen, self._read)
+        tools = {tool.name: tool for tool in self._make_tools(names, self._background, sight)}
         tools[self.todo.name] = self.todo
         if spawn:
             tools[Task.name] = Task(spawn)
-        return Toolbox([tools[name] for name in names if name in tools])
+        return Toolbox([tools[name] for name in names if name in tools], sight)
 
     def subagent(self, kind: Kind, known: Iterable[str] = ()) -> tuple[Toolbox, ReportTool]:
         """The tools of a sub-agent, which sees the files anew, and the one among them that takes its report. It edits
@@ -83,11 +88,18 @@ class Equipment:
         edits = tuple(name for name in known if name in EDITING) or ("edit",)
         names = [name for each in SUBAGENT_TOOLS[kind] for name in (edits if each == "edit" else (each,))]
         report = ReportTool(self.workspace)
-        tools = {tool.name: tool for tool in self._make_tools(names, None)}
+        tools = {tool.name: tool for tool in self._make_tools(names, None, Sight())}
         return Toolbox([*(tools[name] for name in names), report]), report
 
-    def _make_tools(self, names: Sequence[str], background: Background | None) -> list[Tool[Any]]:
-        cut, sight = self.outputs.cut, Sight()
+    def _read(self, path: str) -> tuple[bytes, str] | None:
+        try:
+            found = self.workspace.read_document(path)
+        except WorkspaceError:
+            return None
+        return found.digest, found.text
+
+    def _make_tools(self, names: Sequence[str], background: Background | None, sight: Sight) -> list[Tool[Any]]:
+        cut = self.outputs.cut
         editor = Editor(self.workspace, sight, self.syntax)
         margin: Margin = "anchors" if "hashline" in names else "numbers" if "replace_lines" in names else "none"
         running: list[Tool[Any]] = [Output(background, cut), Kill(background, cut)] if background else []

@@ -52,11 +52,19 @@ class _Begun(msgspec.Struct):
     id: str
 
 
+class _Sighting(msgspec.Struct):
+    path: str
+    digest: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")] = ""
+    whole: bool = False
+    ranges: list[tuple[Count, Count]] = []
+
+
 class _Result(msgspec.Struct):
     message: _Said
     failed: bool = False
     changed: list[str] = []
     seconds: float = 0.0
+    seen: list[_Sighting] = []
 
 
 class _Usage(msgspec.Struct):

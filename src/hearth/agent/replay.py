@@ -7,6 +7,7 @@ from typing import Any
 
 from hearth.events import Rewrite
 from hearth.messages import Message, ToolCall
+from hearth.workspace.sight import Sighting
 
 Step = tuple[str, str]
 """From one snapshot to another, by their names."""
@@ -15,12 +16,13 @@ Step = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Said:
     """One message as it was said, whatever was left out of the conversation later. For results of tools: whether it
-    failed, what it changed, and how many seconds it took."""
+    failed, what it changed, how many seconds it took, and what the model knew of files by it."""
 
     message: Message
     failed: bool = False
     changed: tuple[str, ...] = ()
     seconds: float = 0.0
+    seen: tuple[Sighting, ...] = ()
 
 
 @dataclass(slots=True)
@@ -126,8 +128,9 @@ class Replay:
         # Some servers number their calls anew in each answer: an id is open only until its result.
         self.begun.discard(message.tool_call_id)
         if self._current is not None:
-            changed = tuple(record.get("changed", ()))
-            self._current.said.append(Said(message, record.get("failed", False), changed, record.get("seconds", 0.0)))
+            changed, seconds = tuple(record.get("changed", ())), record.get("seconds", 0.0)
+            seen = tuple(_sighting(one) for one in record.get("seen", ()))
+            self._current.said.append(Said(message, record.get("failed", False), changed, seconds, seen))
 
     def _end(self, status: str, partial: str) -> None:
         self._running = False
@@ -171,6 +174,11 @@ class Replay:
         self._running = False
         self.partial = ""
         self.begun.clear()
+
+
+def _sighting(record: dict[str, Any]) -> Sighting:
+    ranges = tuple((first, last) for first, last in record.get("ranges", ()))
+    return Sighting(record["path"], bytes.fromhex(record.get("digest", "")), record.get("whole", False), ranges)
 
 
 def _steps(pairs: Any) -> tuple[Step, ...]:

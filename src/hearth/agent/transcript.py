@@ -4,7 +4,7 @@
     {"type": "message", "message": {…}}                                 user or assistant
     {"type": "message", "prompt": "…", "message": {…}}                  a turn begins: what was typed, what is told
     {"type": "call", "id": "…", "name": "…"}                            a call is about to run
-    {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …}
+    {"type": "result", "message": {…}, "failed": …, "changed": […], "seconds": …, "seen": [{"path": "…", …}, …]}
     {"type": "usage", "prompt": …, "reused": …, …}
     {"type": "rewrite", "kind": "…", "messages": [{…}, …]}              from here on these are the messages
     {"type": "snapshot", "at": "begin" | "back" | "end", "id": "…", …}  the project around what the turn changed
@@ -109,7 +109,10 @@ class Transcript:
         """Append a call's result. The tool message is ``for_model``, exactly."""
         message = Message("tool", result.for_model, tool_call_id=call.id)
         record = {"type": "result", "message": message.to_wire(), "failed": result.failed}
-        self._append({**record, "changed": list(result.changed), "seconds": seconds})
+        # With the digest: a session that goes on must know whether a file is still as its model saw it.
+        seen = [{**asdict(one), "digest": one.digest.hex()} for one in result.seen]
+        whole = {**record, "changed": list(result.changed), "seconds": seconds, **({"seen": seen} if seen else {})}
+        self._append(whole)
 
     def rewrite(self, kind: Rewrite, messages: Iterable[Message]) -> None:
         """Put other messages in the place of all so far. The file keeps the old ones; requests begin anew."""

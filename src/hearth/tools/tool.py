@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from hearth.messages import ToolSpec
+from hearth.workspace.sight import Sighting
 
 Params = TypeVar("Params", bound=msgspec.Struct, contravariant=True)
 
@@ -17,13 +18,15 @@ Params = TypeVar("Params", bound=msgspec.Struct, contravariant=True)
 class ToolResult:
     """What a tool gives back: one part for the model, one for the person.
 
-    ``changed`` names the project files that the tool itself wrote.
+    ``changed`` names the project files that the tool itself wrote; ``seen`` is what the model knows of files by it, for
+    who goes on with the session.
     """
 
     for_model: str
     for_person: str = ""
     failed: bool = False
     changed: tuple[str, ...] = ()
+    seen: tuple[Sighting, ...] = ()
 
 
 class Tool(Protocol[Params]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -10,13 +11,16 @@ import msgspec
 
 from hearth.messages import ToolCall, ToolSpec
 from hearth.tools.tool import Tool, ToolResult, describe_tool
+from hearth.workspace.sight import Sight
 
 
 class Toolbox:
     """A frozen list of tools, in the order given: the order is part of the prompt and never changes in a session."""
 
-    def __init__(self, tools: Sequence[Tool[Any]]) -> None:
+    def __init__(self, tools: Sequence[Tool[Any]], sight: Sight | None = None) -> None:
+        """``sight`` is what these tools note of files: each result says what is new there."""
         self._tools = {tool.name: tool for tool in tools}
+        self._sight = sight
 
     @cached_property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -36,7 +40,9 @@ class Toolbox:
         if isinstance(checked, ToolResult):
             return checked
         tool, params = checked
-        return await tool.run(params)
+        result = await tool.run(params)
+        seen = self._sight.news() if self._sight else ()
+        return replace(result, seen=seen) if seen else result
 
     def _check(self, call: ToolCall) -> tuple[Tool[Any], msgspec.Struct] | ToolResult:
         tool = self._tools.get(call.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 MOST_KEPT = 8_000_000
@@ -26,12 +26,34 @@ class Seen:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What is known of a file from some moment on, to be kept beyond this process: as ``Seen``, without the text. With
+    an empty digest it is gone."""
+
+    path: str
+    digest: bytes = b""
+    whole: bool = False
+    ranges: Ranges = ()
+
+
 class Sight:
     """The files that were shown or written in a session. A file that is not here was never seen."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, known: Iterable[Sighting] = (), read: Callable[[str], tuple[bytes, str] | None] = lambda _: None
+    ) -> None:
+        """``known`` is what an earlier process told with ``news``, in order; ``read`` gives the digest and the text of
+        a file as it is now."""
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._kept = 0
+        self._news: dict[str, None] = {}
+        for one in {one.path: one for one in known}.values():
+            if one.digest:
+                now = read(one.path)
+                text = now[1] if now and now[0] == one.digest else ""
+                self._put(one.path, Seen(one.digest, one.whole, one.ranges, text))
+        self._news.clear()
 
     def of(self, path: str) -> Seen | None:
         """What was seen of a file, None if nothing was."""
@@ -51,11 +73,24 @@ class Sight:
 
     def forget(self, path: str) -> None:
         """The file is gone."""
+        self._news[path] = None
+        self._drop(path)
+
+    def news(self) -> tuple[Sighting, ...]:
+        """What is known of the files that were shown, written or gone since this was asked last."""
+        news, self._news = self._news, {}
+        found = ((path, self._seen.get(path)) for path in news)
+        return tuple(
+            Sighting(path, one.digest, one.whole, one.ranges) if one else Sighting(path) for path, one in found
+        )
+
+    def _drop(self, path: str) -> None:
         if old := self._seen.pop(path, None):
             self._kept -= len(old.text)
 
     def _put(self, path: str, seen: Seen) -> None:
-        self.forget(path)
+        self._news[path] = None
+        self._drop(path)
         if len(seen.text) > MOST_KEPT:
             seen = Seen(seen.digest, seen.whole, seen.ranges, "")
         self._seen[path] = seen
