@@ -103,6 +103,10 @@ def test_without_a_tool_for_patches_it_stays_a_command() -> None:
     assert calls_of(native("bash", {"command": text}, TOOLS)) == [("bash", {"command": text})]
 
 
+def test_without_a_shell_nothing_is_one() -> None:
+    assert isinstance(native("ponder", {"command": ["apply_patch", PATCH]}, (PATCHER,)), Rejected)
+
+
 @pytest.mark.parametrize("cut", [f"apply_patch <<'EOF'\n{PATCH}"[:at] for at in range(30, len(PATCH) + 20, 7)])
 def test_a_patch_that_breaks_off_is_none(cut: str) -> None:
     assert calls_of(native("bash", {"command": cut})) == [("bash", {"command": cut})]
@@ -136,6 +140,29 @@ EDIT = ("edit", {"path": "a.py", "old": "old\n  line\n", "new": "new\n"})
 def test_blocks_are_edits(name: str, diff: str) -> None:
     assert calls_of(native(name, {"path": "a.py", "diff": diff}, TOOLS)) == [EDIT]
     assert calls_of(native(name, {"path": "a.py", "diff": f"{diff}\n{CLINE}"}, TOOLS)) == [EDIT, EDIT]
+
+
+SEARCHER = ToolSpec(
+    "search_replace",
+    "",
+    {
+        "type": "object",
+        "properties": {"blocks": {"type": "string"}, "path": {"type": "string"}},
+        "required": ["blocks"],
+    },
+)
+
+
+def test_blocks_of_vibe_are_edits() -> None:
+    given = {"file_path": "a.py", "content": f"{ONE}\n{ONE}"}
+    assert calls_of(native("search_replace", given, TOOLS)) == [EDIT, EDIT]
+    ours = ("search_replace", {"path": "a.py", "blocks": given["content"]})
+    assert calls_of(native("search_replace", given, (SEARCHER,))) == [ours]
+    own = {"blocks": f"a.py\n{ONE}"}
+    assert calls_of(native("search_replace", own, (SEARCHER,))) == [("search_replace", own)]
+    assert isinstance(native("search_replace", {"file_path": "a.py", "content": "x"}, TOOLS), Rejected)
+    usual = {"path": "a.py", "search": "x", "replace": "y"}
+    assert calls_of(native("search_replace", usual, TOOLS)) == [("edit", {"path": "a.py", "old": "x", "new": "y"})]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ def calls_of(verdict: Verdict) -> list[tuple[str, Any]]:
         ),
         (REPLACE, [EDIT], ""),
         (REPLACE.replace("replace_in_file", "apply_diff"), [EDIT], ""),
+        (
+            f"<search_replace>\n<file_path>a.py</file_path>\n<content>\n{BLOCK}\n</content>\n</search_replace>",
+            [EDIT],
+            "",
+        ),
         (REPLACE.replace("SEARCH\n", "SEARCH\n:start_line:3\n-------\n"), [EDIT], ""),
         (REPLACE.replace("\n</diff>", f"\n{BLOCK}\n</diff>"), [EDIT, EDIT], ""),
         (

@@ -132,8 +132,7 @@ class _Element:
         return key in BESIDE or self._is_meant(key)
 
     def _is_meant(self, key: str) -> bool:
-        is_diff = key == "diff" and squash(self._tag) in DIFFS
-        return is_diff or bool(self._offer.argument(self._tool, key))
+        return DIFFS.get(squash(self._tag)) == key or bool(self._offer.argument(self._tool, key))
 
     def _skip(self, tags: re.Pattern[str], place: int) -> int:
         found = tags.match(self._text, place)

@@ -1,7 +1,8 @@
 """What a call of another agent's tool is in calls of ours, where it is not one of ours under another name: pure.
 
-gpt-oss applies patches by its shell, Cline's ``replace_in_file`` and Roo's ``apply_diff`` hold SEARCH/REPLACE blocks,
-the editor of SWE-agent and OpenHands is three tools in one. Taken is only what is whole and has one meaning.
+gpt-oss applies patches by its shell. Cline's ``replace_in_file``, Roo's ``apply_diff`` and the ``search_replace`` of
+Mistral's Vibe hold SEARCH/REPLACE blocks. The editor of SWE-agent and OpenHands is three tools in one. Taken is only
+what is whole and has one meaning.
 """
 
 from __future__ import annotations
@@ -18,34 +19,33 @@ Meant = tuple[tuple[str, dict[str, Any]], ...]
 
 PATCHING = "apply_patch"
 EDITORS = frozenset(("strreplaceeditor", "strreplacebasededittool"))
-DIFFS = frozenset(("replaceinfile", "applydiff"))
+DIFFS = {"replaceinfile": "diff", "applydiff": "diff", "searchreplace": "content"}
+"""Which argument holds the blocks."""
 
 
 def translate(name: str, tool: str, arguments: Arguments, offer: Offer) -> Meant:
     """The calls that are meant; none if the call is to be taken as it is. ``tool`` is the offered tool that goes by the
     name, empty if there is none; names of arguments are still the model's."""
-    if name in offer.specs:
-        return _patch(tool, arguments, offer)
     called = squash(clean_name(name).rpartition(".")[2])
-    if called in EDITORS:
+    is_theirs = not tool or DIFFS.get(called, "") not in offer.parameters(tool).get("properties", {})
+    if called in DIFFS and is_theirs:
+        return _edit_by_blocks(arguments, arguments.get(DIFFS[called]), offer)
+    if called in EDITORS and name not in offer.specs:
         return _edit_by_command(arguments, offer)
-    if called in DIFFS:
-        return _edit_by_blocks(arguments, offer)
     return _patch(tool, arguments, offer)
 
 
 def _patch(tool: str, arguments: Arguments, offer: Offer) -> Meant:
     patching = offer.of_kind(PATCHING)
-    if not patching or tool != offer.of_kind("bash"):
+    if not patching or not tool or tool != offer.of_kind("bash"):
         return ()
     patch = read_shell_patch(arguments)
     parameter = next(iter(offer.parameters(patching).get("properties", {})), "")
     return ((patching, {parameter: patch}),) if patch is not None and parameter else ()
 
 
-def _edit_by_blocks(arguments: Arguments, offer: Offer) -> Meant:
-    edit, text = offer.of_kind("edit"), arguments.get("diff")
-    path = _path(arguments)
+def _edit_by_blocks(arguments: Arguments, text: Any, offer: Offer) -> Meant:
+    edit, path = offer.of_kind("edit"), _path(arguments)
     if not edit or not path or not isinstance(text, str):
         return ()
     blocks = read_blocks(text)
