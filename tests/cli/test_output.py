@@ -9,7 +9,7 @@ from hearth.cli.output import (
     JsonLines,
     JsonObject,
     Output,
-    QuietText,
+    PlainText,
     add_usage,
     cache_line,
     call_line,
@@ -17,6 +17,7 @@ from hearth.cli.output import (
     error_line,
     first_lines,
     hidden_lines,
+    note_line,
     printable,
     progress_line,
     rewrite_line,
@@ -68,15 +69,43 @@ def play(output: Output, turn: list[Event]) -> None:
     output.close()
 
 
-def test_pipes_get_the_final_text_alone() -> None:
+def test_pipes_get_the_final_text_and_notes_beside_it() -> None:
     out, err = io.StringIO(), io.StringIO()
-    play(QuietText(out, err), TURN)
+    play(PlainText(out, err), TURN)
+    assert out.getvalue() == "All done.\n"
+    assert err.getvalue().splitlines() == [
+        "hearth: asked again (1): broken markup",
+        "hearth: old results were left out: 9,000 tokens, now 5,000 · reading again takes about 12 s · 3 results",
+    ]
+    out, err = io.StringIO(), io.StringIO()
+    play(PlainText(out, err, quiet=True), TURN)
     assert (out.getvalue(), err.getvalue()) == ("All done.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Progress("starting", note="what this session changes cannot be undone: git is not\ninstalled"), None),
+        (Progress("compaction", note="the server counted 4,096 tokens only"), "the server counted 4,096 tokens only"),
+        (Progress("compaction", 10, 100, 1.0, "reading"), ""),
+        (Progress("loading", note="loading pilot 2 s"), ""),
+        (Progress("queued", note="second in line"), ""),
+        (Progress("prefill", 300, 1000, 4.2), ""),
+        (Progress("subagent", 1, 20, note="read a.py"), ""),
+        (Rewritten("restart", 9, 5, note="went round in\x1b circles"), None),
+        (Text("hm"), ""),
+    ],
+)
+def test_notes_are_one_line_and_no_noise(event: Event, line: str | None) -> None:
+    found = note_line(event)
+    assert found == line if line is not None else found
+    assert "\n" not in found
+    assert "\x1b" not in found
 
 
 def test_pipes_get_an_error_as_one_line() -> None:
     out, err = io.StringIO(), io.StringIO()
-    play(QuietText(out, err), FAILED)
+    play(PlainText(out, err, quiet=True), FAILED)
     assert (out.getvalue(), err.getvalue()) == ("", "hearth: it died · run: hearth logs\n")
 
 

@@ -42,19 +42,23 @@ class Output(Protocol):
         ...
 
 
-class QuietText:
-    """For pipes: the final text on ``out``, an error as one line on ``err``, nothing else."""
+class PlainText:
+    """For pipes: the final text on ``out``; on ``err`` an error as one line, and what a person should know of the way
+    there, each as one line. ``quiet`` leaves out the latter."""
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False) -> None:
         self._out = out
         self._err = err
+        self._quiet = quiet
 
     def show(self, event: Event) -> None:
-        """Only the end of a turn is shown."""
+        """Show the end of a turn, and notes before."""
         if isinstance(event, Failed):
             print(error_line(event), file=self._err)
         elif isinstance(event, Finished) and event.text and event.status != "failed":
             print(event.text, file=self._out, flush=True)
+        elif not self._quiet and (note := note_line(event)):
+            print(f"hearth: {note}", file=self._err, flush=True)
 
     def tell(self, line: str) -> None:
         """Pipes are told nothing."""
@@ -179,6 +183,19 @@ def progress_line(event: Progress) -> str:
     bar = "━" * filled + "─" * (_BAR_WIDTH - filled)
     eta = f" · about {_span(event.eta_s)} left" if event.eta_s >= 0 else ""
     return f"prefill {bar} {event.done:,} of {event.total:,} tokens{eta}"
+
+
+def note_line(event: Event) -> str:
+    """What a person should know who does not watch: what was left out of the history or asked again, what cannot be
+    undone. Empty for what only moves while something is waited for."""
+    match event:
+        case Rewritten():
+            line = rewrite_line(event)
+        case Progress(phase="resample" | "starting") | Progress(phase="compaction", total=0):
+            line = progress_line(event)
+        case _:
+            line = ""
+    return " ".join(line.split())
 
 
 def rewrite_line(event: Rewritten) -> str:

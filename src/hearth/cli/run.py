@@ -22,7 +22,7 @@ from hearth.agent.pruning import is_pruning_due
 from hearth.agent.rewind import snapshot_folder
 from hearth.agent.session import Session
 from hearth.cli.models.address import find_elsewhere
-from hearth.cli.output import JsonLines, JsonObject, Output, QuietText
+from hearth.cli.output import JsonLines, JsonObject, Output, PlainText
 from hearth.errors import HearthError, ModelUnavailable, UsageError
 from hearth.events import Event, Failed, Finished
 from hearth.ops.daemon import ensure_daemon, run_aside
@@ -66,6 +66,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--mode", choices=("plan", "ask", "auto"), help="what the model may do unasked, see below")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N model answers (exit code 3)")
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+    parser.add_argument("-q", "--quiet", action="store_true", help="as text the answer and errors alone")
 
 
 def _session_id(text: str) -> str:
@@ -76,7 +77,7 @@ def _session_id(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Run the turn; the exit code."""
-    output = _make_output(args.output_format)
+    output = _make_output(args.output_format, args.quiet)
     _set_log(os.environ)
     try:
         return asyncio.run(_run(args, output, os.environ))
@@ -189,13 +190,13 @@ def _flags(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in wished.items() if value is not None}
 
 
-def _make_output(output_format: str) -> Output:
+def _make_output(output_format: str, quiet: bool) -> Output:
     if output_format == "json":
         return JsonObject(sys.stdout)
     if output_format == "stream-json":
         return JsonLines(sys.stdout)
-    if not sys.stdout.isatty():
-        return QuietText(sys.stdout, sys.stderr)
+    if quiet or not sys.stdout.isatty():
+        return PlainText(sys.stdout, sys.stderr, quiet=quiet)
     from hearth.cli.live import LiveText
 
     return LiveText(sys.stdout)
