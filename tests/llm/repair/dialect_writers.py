@@ -128,6 +128,10 @@ def nemotron(name: str, arguments: Arguments) -> str:
     return f"<TOOLCALL>[{envelope(name, arguments)}]</TOOLCALL>"
 
 
+def lm_studio(name: str, arguments: Arguments) -> str:
+    return f"[TOOL_REQUEST]\n{envelope(name, arguments)}\n[END_TOOL_REQUEST]"
+
+
 def fenced(name: str, arguments: Arguments) -> str:
     return f"```json\n{envelope(name, arguments)}\n```"
 
@@ -149,7 +153,21 @@ TAGGED: tuple[Writer, ...] = (qwen_coder, glm, minimax, dsml, element)
 """Their values are raw text between tags."""
 DELIMITED: tuple[Writer, ...] = (gemma, function_gemma)
 MARKED: tuple[Writer, ...] = (
-    *(hermes, mistral_list, mistral, llama, llama_tag, lfm, deepseek_r1, deepseek, kimi, harmony, granite, nemotron),
+    *(
+        hermes,
+        mistral_list,
+        mistral,
+        llama,
+        llama_tag,
+        lfm,
+        deepseek_r1,
+        deepseek,
+        kimi,
+        harmony,
+        granite,
+        nemotron,
+        lm_studio,
+    ),
     *TAGGED,
     *DELIMITED,
 )
