@@ -133,10 +133,15 @@ def test_a_failed_turn_is_one_line_and_its_exit_code(
     project: Path, pretend: Pretend, answer: dict[str, Any], arguments: tuple[str, ...], code: int, word: str
 ) -> None:
     pretend(answer, answer, otherwise=answer)
-    done = hearth(project, "run", "go", *arguments)
-    assert done.returncode == code
+    told = hearth(project, "run", "go", *arguments)
+    assert word in told.stderr.splitlines()[-1]
+    done = hearth(project, "run", "go", "-q", *arguments)
+    assert told.returncode == done.returncode == code
     assert word in done.stderr
     assert done.stderr.count("\n") == 1
+    # What was tried before is told, but to who wants the error alone.
+    summed_up = [line for line in told.stderr.splitlines() if "the conversation was summed up" in line]
+    assert bool(summed_up) == (answer.get("fault") == "too_long")
     streamed = hearth(project, "run", "go", *arguments, "--output-format", "stream-json")
     lines = [json.loads(line) for line in streamed.stdout.splitlines()]
     assert [line["type"] for line in lines[-2:]] == ["error", "result"]
