@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearth.errors import WorkspaceError
 from hearth.workspace import syntax
+from hearth.workspace.files import Workspace
+from hearth.workspace.repomap import RepoMap
 from hearth.workspace.syntax.definitions import Outline
 from hearth.workspace.syntax.reader import SyntaxReader
 
@@ -96,9 +102,47 @@ def test_a_text_that_takes_too_long_is_given_up() -> None:
     assert children() <= others
 
 
-def test_where_no_process_can_be_started_nothing_is_known() -> None:
-    reader = SyntaxReader(command=("/nowhere/python",))
+@pytest.mark.parametrize("command", [("/nowhere/python",), (sys.executable, "-c", "raise SystemExit(1)")])
+def test_where_no_process_can_be_started_nothing_is_known(command: tuple[str, ...]) -> None:
+    reader = SyntaxReader(command=command)
     assert reader.find_errors("a.py", "(") == ()
+    with pytest.raises(WorkspaceError):
+        reader.outline("a.py", PYTHON)
+
+
+def test_a_map_does_not_keep_that_nobody_could_be_asked(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.py").write_text(PYTHON)
+    workspace, cache = Workspace(tmp_path / "p"), tmp_path / "cache"
+    drawn = RepoMap(workspace, cache, outline=SyntaxReader(command=("/nowhere/python",)).outline).draw(500)
+    assert "Cart" not in drawn
+    assert "Cart" in RepoMap(workspace, cache, outline=SyntaxReader().outline).draw(500)
+
+
+def test_a_text_is_asked_about_again_when_there_was_nobody_to_ask(tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    reader = SyntaxReader(command=(str(program), "-P", "-m", "hearth.workspace.syntax.worker"))
+    assert reader.find_errors("a.json", "[") == ()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    assert reader.find_errors("a.json", "[") != ()
+
+
+def test_what_is_typed_at_the_terminal_is_not_meant_for_the_child() -> None:
+    reader, others = SyntaxReader(), children()
+    assert reader.find_errors("a.json", "[") != ()
+    (child,) = children() - others
+    assert os.getpgid(child) == child
+    assert os.getpgid(child) != os.getpgrp()
+
+
+def test_a_child_gives_up_by_itself_when_nobody_is_left() -> None:
+    slow = random.Random(1).randbytes(2_400_000).decode("latin-1")
+    request = msgspec.msgpack.encode(["outline", [b"a.cpp", slow.encode()]])
+    command = [sys.executable, "-P", "-m", "hearth.workspace.syntax.worker", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        worker.communicate(len(request).to_bytes(4, "big") + request)
+    assert worker.returncode == -signal.SIGALRM
 
 
 def test_it_answers_whoever_asks(reader: SyntaxReader) -> None:

@@ -25,7 +25,7 @@ MOST_SKETCHED = 8_000
 _TOO_NEW_NS = 2_000_000_000
 
 Read = Callable[[str, str], Outline]
-"""Definitions and references of a file, by its path and text."""
+"""Definitions and references of a file, by its path and text. May raise WorkspaceError when it cannot be read now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +109,6 @@ def _look(workspace: Workspace, path: str, old: Kept | None, outline: Read) -> K
     if b"\0" in data[:8192]:
         return Kept(len(data), changed_ns, digest, Sketch(family, (), "", ()))
     text = data.decode("utf-8", "replace")
-    return Kept(len(data), changed_ns, digest, sketch(path, text, outline))
+    with suppress(WorkspaceError):  # nobody can be asked now: it is looked at again next time
+        return Kept(len(data), changed_ns, digest, sketch(path, text, outline))
+    return None

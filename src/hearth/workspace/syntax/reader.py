@@ -6,6 +6,7 @@ Grammars crash: ``{`` before a character beyond the first plane takes that of ba
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import subprocess
@@ -20,12 +21,15 @@ from typing import TypeVar
 
 import msgspec
 
+from hearth.errors import WorkspaceError
 from hearth.workspace.syntax.definitions import Definition, Outline
 from hearth.workspace.syntax.languages import language_of
 from hearth.workspace.syntax.problems import SyntaxProblem
 
 LIMIT_S = 20.0
 """Seconds for one text; the worst of 3,000 real files took 0.6."""
+SPARE_S = 2
+"""Seconds after which a child ends by itself: whoever asked may have been killed meanwhile."""
 
 _LENGTH_BYTES = 4
 _BLOCK = 1 << 16
@@ -39,7 +43,8 @@ class SyntaxReader:
     """The functions of ``hearth.workspace.syntax``, answered by a child that is started when first asked.
 
     Nothing is known of a text of which the child died or over which it took too long: no mistakes, no definitions. The
-    next text has a new child. Any thread may ask; one at a time is answered. The child ends with its reader.
+    next text has a new child. Where none can be started nothing is known either, but the text is asked about again.
+    Any thread may ask; one at a time is answered. The child ends with its reader.
     """
 
     def __init__(self, limit_s: float = LIMIT_S, command: Sequence[str] = _COMMAND) -> None:
@@ -55,23 +60,33 @@ class SyntaxReader:
 
     def find_errors(self, path: str, text: str) -> tuple[SyntaxProblem, ...]:
         """As ``syntax.find_errors``."""
-        return self._ask((), tuple[SyntaxProblem, ...], "find_errors", path, text)
+        return self._find((), tuple[SyntaxProblem, ...], "find_errors", path, text)
 
     def find_new_errors(self, path: str, before: str, after: str) -> tuple[SyntaxProblem, ...]:
         """As ``syntax.find_new_errors``."""
-        return self._ask((), tuple[SyntaxProblem, ...], "find_new_errors", path, before, after)
+        return self._find((), tuple[SyntaxProblem, ...], "find_new_errors", path, before, after)
 
     def list_definitions(self, path: str, text: str) -> tuple[Definition, ...]:
         """As ``syntax.list_definitions``."""
-        return self._ask((), tuple[Definition, ...], "list_definitions", path, text)
+        return self._find((), tuple[Definition, ...], "list_definitions", path, text)
 
     def outline(self, path: str, text: str) -> Outline:
-        """As ``syntax.outline``."""
-        return self._ask(Outline(), Outline, "outline", path, text)
+        """As ``syntax.outline``. Raises WorkspaceError when nobody could be asked: who keeps what is found must not
+        keep that there was nothing."""
+        try:
+            return self._ask(Outline(), Outline, "outline", path, text)
+        except OSError as error:
+            raise WorkspaceError(f"{path}: the grammars cannot be asked: {error}") from error
 
     def enclosing(self, path: str, text: str, line: int) -> str:
         """As ``syntax.enclosing``."""
-        return self._ask("", str, "enclosing", path, text, line)
+        return self._find("", str, "enclosing", path, text, line)
+
+    def _find(self, unknown: _Found, kind: type[_Found], function: str, path: str, *arguments: str | int) -> _Found:
+        try:
+            return self._ask(unknown, kind, function, path, *arguments)
+        except OSError:
+            return unknown
 
     def _ask(self, unknown: _Found, kind: type[_Found], function: str, path: str, *arguments: str | int) -> _Found:
         if language_of(path) is None:
@@ -87,21 +102,27 @@ class SyntaxReader:
         return unknown if found is None else found
 
     def _exchange(self, request: bytes) -> bytes | None:
-        """The child's answer; None when it died of this text, or took too long over it."""
-        for _ in range(2):
+        """The child's answer; None when it died of this text, or took too long over it. Raises OSError when there is
+        no child to ask: none can be started, or what was started ends with an error of its own."""
+        while True:
             child, self._child = self._child, None
             fresh = child is None
-            with suppress(EOFError, TimeoutError, OSError):
-                child = child or _Child(self._command)
+            child = child or _Child(self._command, self._limit_s)
+            try:
                 answer = child.exchange(request, self._limit_s)
+            except TimeoutError:
+                child.end()
+                return None
+            except (EOFError, OSError):
+                status = child.end() or 0
+            else:
                 self._child = child
                 return answer
-            if child is not None:
-                child.end()
-            if fresh:
-                break
             # One that had answered before may have been killed by anybody: only a new one dies of the text.
-        return None
+            if fresh and status >= 0:
+                raise OSError(f"{self._command[0]} ended with status {status}")
+            if fresh:
+                return None
 
     def _keep_unreadable(self, digest: bytes) -> None:
         """The next child would die of it as well."""
@@ -113,14 +134,16 @@ class SyntaxReader:
 class _Child:
     """A worker at the other end of two pipes."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], limit_s: float) -> None:
         """Raises OSError if it cannot be started."""
         process = subprocess.Popen(
-            command,
+            [*command, str(math.ceil(limit_s) + SPARE_S)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
+            # What is typed at the terminal is meant for the one that asks.
+            start_new_session=True,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -160,11 +183,13 @@ def _wait(descriptor: int, event: int, end: float) -> None:
             raise TimeoutError
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End it; how it ended: a negative status is that of a signal."""
     # It keeps nothing: there is nothing to wait for.
     process.kill()
-    process.wait()
+    status = process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
+    return status

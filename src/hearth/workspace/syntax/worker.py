@@ -1,7 +1,8 @@
 """Reads texts for ``SyntaxReader``, in a process that may die of one: grammars are C that meets whatever a file holds.
 
-Run as ``python -m hearth.workspace.syntax.worker``: a request and its answer in turn, over the two pipes, until the end
-of the input. Each is MessagePack behind its length in four bytes.
+Run as ``python -m hearth.workspace.syntax.worker SECONDS``: a request and its answer in turn, over the two pipes, until
+the end of the input. Each is MessagePack behind its length in four bytes. Over no text it takes longer than that many
+seconds, also when nobody is left who would end it.
 """
 
 from __future__ import annotations
@@ -38,12 +39,17 @@ def answer(request: bytes) -> bytes:
 
 def main() -> None:
     """Answer until nobody asks any more."""
-    # Ctrl-C in the terminal is meant for the one that asks; a crash is expected and leaves no image of the memory.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    longest_s = int(sys.argv[1])
+    # Not by Python: it would wait for the end of what runs in C.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # A crash is expected, and leaves no image of the memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked, answered = sys.stdin.buffer, sys.stdout.buffer
     while len(head := asked.read(LENGTH_BYTES)) == LENGTH_BYTES:
-        said = answer(asked.read(int.from_bytes(head, "big")))
+        request = asked.read(int.from_bytes(head, "big"))
+        signal.alarm(longest_s)
+        said = answer(request)
+        signal.alarm(0)
         answered.write(len(said).to_bytes(LENGTH_BYTES, "big") + said)
         answered.flush()
 
