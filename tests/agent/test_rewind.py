@@ -20,6 +20,7 @@ from hearth.agent.replay import Intent
 from hearth.agent.rewind import (
     CHANGED_MEANWHILE,
     CHANGED_SINCE,
+    UNRECORDED,
     KeptTools,
     Rewound,
     TurnSnapshots,
@@ -384,6 +385,36 @@ def test_a_turn_that_was_rolled_back_and_killed(played: Played) -> None:
     played.reopen()
     assert undo(played.transcript, played.snapshots).done == ()
     assert played.is_as_after(0)
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "after a turn with snapshots"])
+def test_what_no_snapshot_was_taken_of_is_left_and_named(played: Played, others: bool) -> None:
+    if others:
+        played.turn(lambda root: (root / "kept").write_text("new"))
+    transcript = played.transcript
+    transcript.begin_turn("with a full disk")
+    for tool, changed, said in (
+        ("read", (), "text"),
+        ("write", ("one.py",), "wrote one.py"),
+        ("edit", (), "not edited: there is no such text"),
+        ("bash", (), "denied: bash is not allowed in plan mode, which only looks"),
+    ):
+        call = ToolCall(f"c-{tool}", tool, "{}")
+        transcript.add(Message("assistant", "", (call,)))
+        transcript.begin_call(call)
+        transcript.end_call(call, ToolResult(said, changed=changed), 0.0)
+    transcript.end_turn("completed", "")
+    assert undo(transcript, played.snapshots, 1 + others, dry=True).left == {"one.py": UNRECORDED}
+    assert undo(transcript, played.snapshots, 1 + others).left == {"one.py": UNRECORDED}
+    transcript.begin_turn("and a command")
+    call = ToolCall("c-bash", "bash", "{}")
+    transcript.add(Message("assistant", "", (call,)))
+    transcript.begin_call(call)
+    transcript.end_call(call, ToolResult("[exit 1]", failed=True), 0.0)
+    transcript.end_turn("completed", "")
+    assert undo(transcript, played.snapshots, files=False, dry=True).left == {}
+    assert undo(transcript, played.snapshots).left == {"": f"a command ran, and {UNRECORDED}"}
+    assert (played.root / "kept").read_text() == "kept"
 
 
 def test_rolling_back_without_a_store_says_so(played: Played) -> None:

@@ -25,6 +25,7 @@ from hearth.workspace.snapshots.difference import CACHES
 
 CHANGED_SINCE = "changed since"
 CHANGED_MEANWHILE = "somebody else changed it while the turn ran"
+UNRECORDED = "no snapshot was taken before"
 MOST_TOLD = 20
 """Paths that are named one by one."""
 PLAIN = UndoSettings()
@@ -206,11 +207,12 @@ def undo(
             if past.intent:
                 transcript.abandon_restore()
             transcript.undo(turns)
-        return Rewound("undo", prompts)
+        return Rewound("undo", prompts, left=_unrecorded(chosen) if files else {})
     store = _need(snapshots)
     steps, sure = _way_back(chosen, store)
     others, both = _others(chosen, force)
     prepared, spared = _spare(store.prepare(steps, sure=sure, force=force), others, both)
+    spared |= _unrecorded(chosen)
     if dry or prepared.conflicts:
         return _looked("undo", prompts, prepared, spared)
     transcript.begin_restore(Intent("undo", turns, steps, prepared.before, force))
@@ -301,6 +303,21 @@ def _way_back(turns: list[PastTurn], store: Snapshots) -> tuple[tuple[Step, ...]
         steps.append((turn.end or following or store.capture(), turn.begin))
         following = turn.begin
     return tuple(steps), sure
+
+
+def _unrecorded(turns: Iterable[PastTurn]) -> dict[str, str]:
+    """What was changed by turns of which no snapshot could be taken, as far as it is known: a command may have changed
+    anything."""
+    left: dict[str, str] = {}
+    for turn in turns:
+        if turn.begin:
+            continue
+        commands = {call.id for said in turn.said for call in said.message.tool_calls if call.name == "bash"}
+        for said in turn.said:
+            left |= dict.fromkeys(said.changed, UNRECORDED)
+            if said.message.tool_call_id in commands and not said.message.content.startswith("denied: "):
+                left[""] = f"a command ran, and {UNRECORDED}"
+    return left
 
 
 def _others(turns: Iterable[PastTurn], force: bool) -> tuple[set[str], set[str]]:
