@@ -14,6 +14,7 @@ import pytest
 
 from hearth.errors import StateError
 from hearth.workspace.snapshots import Bounds, Prepared, Restored, Snapshots, store_for
+from hearth.workspace.snapshots.git import last_line, unusable
 from recorded_trees import record
 
 ODD = os.fsdecode(b"caf\xe9\n\xff")
@@ -355,6 +356,20 @@ def test_without_git_there_is_no_snapshot(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StateError, match="git is not installed"):
         snapshots.capture()
+
+
+def test_a_full_disk_is_not_told_as_a_damaged_one(tmp_path: Path) -> None:
+    """What git 2.39 says when the last of a pack does not fit."""
+    said = (
+        b"fatal: sha1 file '/s/objects/pack/tmp_pack_a' write error. Out of diskspace\n"
+        b"fast-import: dumping crash report to /s/fast_import_crash_1\n"
+        b"fatal: Unexpected checksum for /s/objects/pack/tmp_pack_a (disk corruption?)\n"
+    )
+    told = unusable(tmp_path, last_line(said))
+    assert "Out of diskspace" in told.what
+    assert told.fix == "make room on the disk"
+    assert last_line(b"warning: x\nfatal: not a repository\n") == "not a repository"
+    assert last_line(b"\n") == ""
 
 
 @pytest.fixture

@@ -36,6 +36,8 @@ CONFIG = """\
 [maintenance]
 \tauto = false
 """
+_FULL = ("No space left", "quota exceeded", "Out of diskspace")
+"""How the system and git say that a disk is full."""
 _NAME = re.compile("[0-9a-f]{40}")
 PIECE = 1 << 20
 """Bytes that are read and handed on at once."""
@@ -315,7 +317,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def unusable(folder: Path, why: str) -> StateError:
     """The error for a store that does not work."""
-    full = "No space left" in why or "quota exceeded" in why
+    full = any(words in why for words in _FULL)
     fix = "make room on the disk" if full else f"if it stays so, remove {folder}: then earlier turns cannot be undone"
     return StateError(f"snapshots in {folder}: {why}", fix)
 
@@ -326,6 +328,8 @@ def lost(folder: Path, why: str) -> LostError:
 
 
 def last_line(said: bytes) -> str:
-    """The last line of what git said."""
+    """The line of what git said that tells most: the last one, but that of a full disk before all that follows from it
+    (a pack that could not be written to its end has a wrong checksum, and looks like a damaged disk)."""
     lines = said.decode("utf-8", errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("fatal: ") if lines else ""
+    full = [line for line in lines if any(words in line for words in _FULL)]
+    return [*lines, *full][-1].removeprefix("fatal: ") if lines else ""
