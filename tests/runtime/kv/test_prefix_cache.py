@@ -161,7 +161,6 @@ async def test_a_folder_that_cannot_be_written_costs_no_answer(
     paths: Paths, dense: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger = logging.getLogger("hearth.runtime")
-    logger.disabled = False  # import-linter, in a test that ran before, turns off what it finds
     logger.addHandler(caplog.handler)
     async with running(paths) as engine:
         paths.kv.rename(paths.kv.with_name("away"))
