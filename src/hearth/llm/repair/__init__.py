@@ -6,6 +6,7 @@ import contextlib
 import json
 from dataclasses import replace
 
+from hearth.llm.repair.depth import is_deep
 from hearth.messages import Message
 
 
@@ -25,6 +26,6 @@ def _tame(arguments: str) -> str:
     if not arguments:
         return "{}"
     with contextlib.suppress(ValueError, RecursionError):
-        if isinstance(json.loads(arguments), dict):
+        if isinstance(found := json.loads(arguments), dict) and not is_deep(found):
             return arguments
     return json.dumps({"unreadable": arguments}, ensure_ascii=False)

@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any, Literal
 
+from hearth.llm.repair.depth import is_deep
 from hearth.llm.repair.found import Raw
 from hearth.llm.repair.markers import space_end
 
@@ -36,13 +37,17 @@ def read_value(text: str, start: int, style: Style = "json") -> tuple[Any, int]:
     """The value that begins at ``start``, and where it ends. Raises Open or Broken."""
     if style == "json":
         try:
-            return _STRICT.raw_decode(text, start)
+            value, end = _STRICT.raw_decode(text, start)
         except Broken:
             raise
         except RecursionError as error:
             raise Broken("nested too deep") from error
         except ValueError:
             pass  # now with patience
+        else:
+            if is_deep(value):
+                raise Broken("nested too deep")
+            return value, end
     reader = Reader(text, start, style)
     return reader.value(), reader.at
 
