@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +17,7 @@ from running_cache import MODELS, SYSTEM, Running, ask, running
 from hearth.paths import Paths, resolve_paths
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.entry import MAGIC, Record
-from hearth.runtime.kv.store import KvStore
+from hearth.runtime.kv.store import PART, KvStore
 
 pytestmark = pytest.mark.slow
 
@@ -297,5 +299,62 @@ async def test_an_entry_that_is_overtaken_while_it_is_restored_costs_nothing(pat
         one = Running(engine.engine, PrefixCache(engine.engine, store, rest_s=600), store, engine.session)
         again = await one.chat([*talk.messages, ask("go on")])
         assert (store.overtaken, store.damaged, one.cache.restored) == (True, 0, 1)
+        assert again.reused >= 0.98 * (before.reused + before.read)
+        await one.cache.close()
+
+
+class RivalStore(KvStore):
+    """A store from which each entry is gone as soon as the engine was told to read it."""
+
+    dropped = 0
+
+    def lend(self, name: str) -> str:
+        loan = super().lend(name)
+        self.drop(name)
+        self.dropped += 1
+        return loan
+
+
+async def test_an_entry_that_is_dropped_while_the_engine_reads_it_is_read_whole(paths: Paths, model: str) -> None:
+    async with running(paths) as first:
+        talk = first.begin()
+        before = await talk.say("tell me of the harbour", 30)
+    async with running(paths) as engine:
+        store = RivalStore(paths.kv)
+        store.open()
+        one = Running(engine.engine, PrefixCache(engine.engine, store, rest_s=600), store, engine.session)
+        again = await one.chat([*talk.messages, ask("go on")])
+        assert (store.dropped, store.damaged, one.cache.restored) == (1, 0, 1)
+        assert again.reused >= 0.98 * (before.reused + before.read)
+        await one.cache.close()
+        assert not list(paths.kv.glob(f"*{PART}"))
+
+
+class HeldDisk(KvStore):
+    """A disk that takes in a conversation when it is allowed to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked = threading.Event()
+        self.allowed = threading.Event()
+
+    def add(self, *args: Any, **fields: Any) -> str:
+        if not fields.get("base"):
+            self.asked.set()
+            assert self.allowed.wait(60)
+        return super().add(*args, **fields)
+
+
+async def test_a_conversation_that_goes_on_while_it_is_saved_stays_where_it_is(paths: Paths, model: str) -> None:
+    async with running(paths, save=False) as engine:
+        store = HeldDisk(paths.kv)
+        store.open()
+        one = Running(engine.engine, PrefixCache(engine.engine, store, rest_s=0.02), store, engine.session)
+        talk = one.begin()
+        before = await talk.say("tell me of the harbour", 120)
+        assert await asyncio.to_thread(store.asked.wait, 60)
+        asyncio.get_running_loop().call_later(0.3, store.allowed.set)
+        again = await talk.say("go on")
+        assert again.place.slot == before.place.slot
         assert again.reused >= 0.98 * (before.reused + before.read)
         await one.cache.close()

@@ -87,7 +87,7 @@ class PrefixCache:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._resting: dict[int, asyncio.Task[None]] = {}
-        self._saving: set[asyncio.Task[None]] = set()
+        self._saving: dict[int, asyncio.Task[None]] = {}
         self._parts: set[Path] = set()
         self._closed = False
         self._save_s = 0.0
@@ -109,6 +109,7 @@ class PrefixCache:
         chain = read_chain(self._state, owner, request)
         await self._free.acquire(rank)
         try:
+            await self._await_save(chain)
             several = _wants_several(request)
             reuses = request.get("cache_prompt") is not False and not several
             match = self._store.find(chain, self._context) if reuses else None
@@ -146,7 +147,7 @@ class PrefixCache:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 if self._saving:
-                    await asyncio.wait(self._saving)
+                    await asyncio.wait(self._saving.values())
                 for slot in self._slots:
                     if not slot.busy and slot.unsaved >= LEAST_LOSS:
                         await self._save(slot)
@@ -181,6 +182,13 @@ class PrefixCache:
         if not any(other.busy for other in self._slots):
             self._quiet.set()
 
+    async def _await_save(self, chain: Chain) -> None:
+        """Wait while a slot that holds this conversation is being saved: another one would have to read again what was
+        said since the save before, and the engine does nothing else meanwhile."""
+        for number, task in list(self._saving.items()):
+            if self._slots[number].shared_messages(chain) > chain.base:
+                await asyncio.wait([task])
+
     async def _prepare(self, slot: SlotState, choice: Choice, chain: Chain) -> Place:
         if choice.save:
             await complete(self._save(slot))
@@ -214,8 +222,9 @@ class PrefixCache:
         record = await asyncio.to_thread(self._store.check, name)
         if record is None:
             return False
+        loan = await asyncio.to_thread(self._store.lend, name)
         try:
-            tokens = await self._api.restore(slot.number, self._store.path_of(name).name)
+            tokens = await self._api.restore(slot.number, loan)
         except _FAILURES as error:
             slot.forget()
             if not self._store.path_of(name).exists():
@@ -226,6 +235,8 @@ class PrefixCache:
                 self._store.damaged += 1
                 await asyncio.to_thread(self._store.drop, name)
             return False
+        finally:
+            await asyncio.to_thread(self._store.take_back, loan)
         slot.hold(dict(record.links), tokens, saved=tokens)
         self.restored += 1
         return True
@@ -292,13 +303,12 @@ class PrefixCache:
             # Not to be cut: the engine would go on writing. Nobody takes a busy slot, so nobody cancels it.
             task = self._resting.pop(slot.number, None)
             if task is not None:
-                self._saving.add(task)
+                self._saving[slot.number] = task
             try:
                 await self._save(slot)
             finally:
                 self._settle(slot)
-                if task is not None:
-                    self._saving.discard(task)
+                self._saving.pop(slot.number, None)
 
     async def _save(self, slot: SlotState, *, base: bool = False) -> None:
         """Save what the slot holds. What fails is told once an hour."""

@@ -155,6 +155,25 @@ class KvStore:
                 self._entries[name] = Entry(record, entry.bytes, now)
         return record
 
+    def lend(self, name: str) -> str:
+        """A second name of an entry's file, for an engine that is to read it: ``take_back`` it afterwards.
+
+        llama-server opens the file twice, for the state and then for its checkpoints. Who drops the entry in between (a
+        longer one takes its place, the quota, another process) would leave a state without a way back.
+        """
+        loan = self.new_part()
+        try:
+            os.link(self.path_of(name), loan)
+        except OSError:
+            # Gone, or the file system knows no second names: the engine sees what is there.
+            return self.path_of(name).name
+        return loan.name
+
+    def take_back(self, loan: str) -> None:
+        """End a loan."""
+        if loan.endswith(PART):
+            _remove(self.folder / loan)
+
     def new_part(self) -> Path:
         """Where the engine may write a state that ``add`` then takes in."""
         return self.folder / f"{secrets.token_hex(16)}{PART}"
