@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,9 @@ async def test_not_enough_memory(paths: Paths) -> None:
 
     def limit(_progress: LoadProgress) -> None:
         if engine.pid is not None:
-            resource.prlimit(engine.pid, resource.RLIMIT_AS, (2 << 30, 2 << 30))
+            # Told again in the moment of its death, it may be gone.
+            with suppress(ProcessLookupError):
+                resource.prlimit(engine.pid, resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
     with pytest.raises(EngineFailed, match="not enough memory for a buffer of 2,048 MiB") as caught:
         await engine.start(limit)
