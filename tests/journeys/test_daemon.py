@@ -23,6 +23,7 @@ from hearth.ops.daemon import is_alive, stop_daemon
 from hearth.ops.local import ask
 from hearth.ops.record import read_record
 from hearth.paths import Paths, resolve_paths
+from suspended import suspend
 
 ENDLESS = {**QUESTION, "stream": True, "max_tokens": 100_000, "ignore_eos": True}
 Serve = Callable[..., subprocess.Popen[str]]
@@ -305,7 +306,7 @@ def test_a_hung_daemon_is_killed_by_stop(paths: Paths) -> None:
 async def test_a_suspended_daemon_is_said_and_ends_in_order(serve: Serve, paths: Paths) -> None:
     process = serve()
     await until_alive(paths)
-    process.send_signal(signal.SIGSTOP)
+    suspend(process.pid)
     shown = hearth("status")
     assert (shown.returncode, shown.stderr.count("\n")) == (4, 1)
     assert f"pid {process.pid}) runs but does not answer" in shown.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from hearth.paths import Paths, resolve_paths
 from hearth.runtime.process import is_alive
 from hearth.runtime.supervisor import Supervisor
 from hearth.settings import EngineSettings, Settings
+from suspended import suspend
 
 STUCK_S = 2.0
 
@@ -87,7 +87,7 @@ async def test_a_stopped_engine_is_replaced(stream: bool) -> None:
             served.ask(asked, "hello again", max_tokens=3000 if stream else 400, ignore_eos=True)
         )
         await until((lambda: b"content" in asked.body) if stream else (lambda: served.supervisor.report()[0]["users"]))
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
         await asking
         assert not is_alive(pid)
         if stream:
@@ -120,7 +120,7 @@ async def test_one_that_is_stopped_over_a_system_text_is_replaced_too() -> None:
         await until(lambda: any(each["state"] == "busy" for each in served.supervisor.report()))
         # It takes seconds. Should it be over by now, the request itself is met.
         await asyncio.sleep(0.5)
-        os.kill(served.pid(), signal.SIGSTOP)
+        suspend(served.pid())
         await asking
         assert asked.body.rstrip().endswith(b"[DONE]")
         assert len(list(served.paths.logs.glob("stuck-*.json"))) == 1

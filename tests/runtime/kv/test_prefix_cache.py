@@ -18,6 +18,7 @@ from hearth.paths import Paths, resolve_paths
 from hearth.runtime.kv.cache import PrefixCache
 from hearth.runtime.kv.entry import MAGIC, Record
 from hearth.runtime.kv.store import PART, KvStore
+from suspended import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -263,7 +264,7 @@ async def test_an_engine_that_ends_leaves_alone_what_another_is_writing(paths: P
         others = engine.store.new_part()
         others.write_bytes(b"half of a state of another engine")
         assert engine.engine.pid is not None
-        os.kill(engine.engine.pid, signal.SIGSTOP)
+        suspend(engine.engine.pid)
         await one.cache.save_all(0.2)
         assert store.last.exists()
         os.kill(engine.engine.pid, signal.SIGKILL)

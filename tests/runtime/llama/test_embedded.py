@@ -24,6 +24,7 @@ from hearth.settings import EngineSettings
 from hearth.weights.card import card_of_file
 from hearth.weights.gguf import read_header
 from hearth.weights.store import ModelCard, Store
+from suspended import suspend
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ async def test_silence_while_loading_fails_after_the_limit(paths: Paths) -> None
     def pause(_progress: LoadProgress) -> None:
         nonlocal paused
         if engine.pid is not None and not paused:
-            os.kill(engine.pid, signal.SIGSTOP)
+            suspend(engine.pid)
             paused = True
 
     with pytest.raises(EngineFailed, match="no sign of life"):
@@ -356,7 +357,7 @@ async def test_a_look_at_an_engine_that_hangs_comes_to_an_end(paths: Paths) -> N
     )
     await engine.start(quiet)
     assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGSTOP)
+    suspend(engine.pid)
     try:
         with pytest.raises(TimeoutError):
             await engine.look()
